@@ -1,0 +1,1 @@
+"""What is measured: cases, axes, grids and profiles. Imports nothing heavy."""

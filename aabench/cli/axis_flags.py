@@ -1,0 +1,67 @@
+"""The flags of the axes, made from the axes themselves, so that a command cannot lack one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+
+from aabench.cases.axes import AXES, LAYER_AXES, Axis
+from aabench.cases.axes import STEP_AXES as STEP_AXES
+
+LAYER_PANEL = "Axes of the layer"
+STEP_PANEL = "Axes of the step"
+
+
+def with_axis_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one flag per axis; it receives them as one mapping, ``axes``.
+
+    The command must take ``axes: dict[str, str | None]`` as a keyword.
+    """
+
+    def wrapped(**given: Any) -> None:
+        axes = {name: given.pop(name) for name in AXES}
+        command(axes=axes, **given)
+
+    own = [
+        parameter
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if parameter.name != "axes"
+    ]
+    flags = [_parameter(axis) for axis in AXES.values()]
+    wrapped.__signature__ = inspect.Signature([*_keywords(own), *flags])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {item.name: item.annotation for item in [*own, *flags]}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
+def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+
+
+def _parameter(axis: Axis) -> inspect.Parameter:
+    option = typer.Option(
+        axis.flag,
+        help=axis.help + _shown_default(axis),
+        rich_help_panel=LAYER_PANEL if axis in LAYER_AXES else STEP_PANEL,
+        metavar="VALUES",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        axis.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, option],
+    )
+
+
+def _shown_default(axis: Axis) -> str:
+    if axis.default is None:
+        return ""
+    values = [
+        "x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in axis.default
+    ]
+    shown = {"False": "off", "True": "on", "28x28": "28"}
+    return f" [default: {','.join(shown.get(value, value) for value in values)}]"

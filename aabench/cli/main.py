@@ -1,0 +1,58 @@
+"""The entry point: the commands by name, and what an error looks like to the person who made it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from aabench import __version__
+from aabench.cli import layer, listing, report, sweep
+from aabench.errors import EXIT_INTERRUPTED, AabenchError
+
+app = typer.Typer(
+    name="aabench",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What attention-augmented convolutions cost, in time and memory, and which of them fit.",
+    epilog="Start with: aabench sweep quick",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aabench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of aabench itself."""
+
+
+app.command("sweep")(sweep.sweep_command)
+app.command("layer")(layer.layer_command)
+app.command("report")(report.report_command)
+app.command("list")(listing.list_command)
+
+
+def main() -> None:
+    """Run the command line; an error becomes one line on standard error and its exit code."""
+    try:
+        app()
+    except AabenchError as error:
+        print(f"aabench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("aabench: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone: nobody is left to read, and that is no fault.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,26 @@
+"""Standard output: a table for people, or one of the formats that programs read."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OutputFormat(StrEnum):
+    """What ``--format`` takes."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    md = "md"
+
+
+def show_results(frame: pd.DataFrame, format: OutputFormat) -> None:
+    """Write a results table to standard output."""
+    from aabench.report.formats import write
+
+    write(frame, format.value, sys.stdout)

@@ -1,0 +1,43 @@
+"""``--dry-run``: what a sweep would do, and for how long."""
+
+from __future__ import annotations
+
+import sys
+
+from aabench.cli.output import OutputFormat, show_results
+from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.estimate import estimated_seconds
+from aabench.runs.executor import OneWorker
+from aabench.runs.plan import Plan
+from aabench.runs.request import Request
+from aabench.runs.table import planned_table
+
+
+def show_plan(request: Request, format: OutputFormat) -> None:
+    """Print every case of a request, then how many there are and how long they should take."""
+    executor = OneWorker(request.settings)
+    try:
+        facts = DeviceFacts.from_dict(executor.greeting()["device"])
+    finally:
+        executor.close()
+    plan = Plan.of(request.grid, facts)
+    frame = planned_table(plan)
+    frame.attrs = {"name": f"{request.name}, not run", "device": facts.name}
+    show_results(frame, format)
+    plain = sum(case.layer.is_plain for case in plan.cases.values())
+    seconds = estimated_seconds(plan, request.settings, facts)
+    print(
+        f"{len(plan.rows):,} rows, of which {len(plan.invalid):,} invalid; {len(plan.cases):,} different "
+        f"cases to measure, {plain:,} of them plain convolutions to compare with; "
+        f"about {duration_text(seconds)} on {facts.name}; results would go to {request.folder}",
+        file=sys.stderr,
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min`` or ``3.5 h``: an estimate deserves no more digits."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""Executing a grid: workers, order, failures, the append-only run folder, resume."""

@@ -1,0 +1,45 @@
+"""The worker's greeting: the device it stands on and the environment it measures in."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from aabench.errors import UsageError
+from aabench.runs.device_facts import DeviceFacts
+
+
+def hello(device: str) -> dict[str, Any]:
+    """Resolve ``auto`` and describe this process's machine; an impossible device is an ``error``."""
+    from aabench.measuring.environment import describe_environment
+
+    try:
+        facts = device_facts(device)
+    except UsageError as error:
+        return {"error": str(error)}
+    return {"device": facts.to_dict(), "environment": describe_environment()}
+
+
+def device_facts(device: str) -> DeviceFacts:
+    """The facts of a device that exists.
+
+    Raises:
+        UsageError: it does not.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        device = "cuda:0" if count else "cpu"
+    if device == "cpu":
+        return DeviceFacts("cpu", platform.processor() or platform.machine())
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        found = [f"cuda:{number}" for number in range(count)]
+        why = "this machine has no CUDA device" if not count else f"there is no cuda:{index}"
+        raise UsageError(f"--device: {why}", got=device, allowed=["auto", "cpu", *found])
+    return DeviceFacts(
+        f"cuda:{index}",
+        torch.cuda.get_device_name(index),
+        torch.cuda.get_device_capability(index),
+    )

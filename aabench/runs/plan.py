@@ -1,0 +1,95 @@
+"""The plan of a run: every row with the case it stands for, and every case that has to be measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from aabench.cases.case import Case
+from aabench.cases.choice import Situation, choose_attention
+from aabench.cases.grid import Entry, Grid
+from aabench.runs.device_facts import DeviceFacts
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One row of the results.
+
+    Attributes:
+        entry: the point of the grid.
+        case: its case with the form resolved; equal cases are measured once.
+        key: the case's key, "" where there is nothing to measure.
+        plain_key: the key of the convolution it is compared with, "" for that convolution itself.
+        notes: what happened on the way from the axis values to the case.
+    """
+
+    entry: Entry
+    case: Case
+    key: str
+    plain_key: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rows in grid order and the different cases behind them, baselines included."""
+
+    rows: list[PlannedRow] = field(default_factory=list)
+    cases: dict[str, Case] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, grid: Grid, facts: DeviceFacts) -> Plan:
+        """Plan a grid for a device."""
+        plan = cls()
+        for entry in grid.entries():
+            plan._add(entry, facts)
+        return plan
+
+    @property
+    def invalid(self) -> list[PlannedRow]:
+        """The rows that are no layers."""
+        return [row for row in self.rows if not row.key]
+
+    def order(self, seed: int, round_number: int) -> Iterator[tuple[str, Case]]:
+        """The cases of one round, shuffled so that drift of the machine hits all forms alike."""
+        keys = list(self.cases)
+        random.Random(f"{seed}/{round_number}").shuffle(keys)
+        return ((key, self.cases[key]) for key in keys)
+
+    def _add(self, entry: Entry, facts: DeviceFacts) -> None:
+        if entry.problem:
+            self.rows.append(PlannedRow(entry, entry.case, "", "", entry.notes))
+            return
+        case, notes = resolve_attention(entry.case, facts)
+        key = case.key
+        self.cases.setdefault(key, case)
+        plain_key = ""
+        if not case.layer.is_plain:
+            plain = case.plain()
+            plain_key = plain.key
+            self.cases.setdefault(plain_key, plain)
+        self.rows.append(PlannedRow(entry, case, key, plain_key, entry.notes + notes))
+
+
+def resolve_attention(case: Case, facts: DeviceFacts) -> tuple[Case, tuple[str, ...]]:
+    """The case with ``auto`` replaced by the form that the written rule chooses, and the reason."""
+    if case.attention != "auto":
+        return case, ()
+    layer = case.layer
+    height, width = layer.attention_resolution
+    choice = choose_attention(
+        Situation(
+            device_type=facts.type,
+            capability=facts.capability,
+            precision=case.precision,
+            training=case.mode != "infer",
+            tokens=layer.tokens,
+            key_depth_per_head=layer.dk // layer.heads,
+            value_depth_per_head=layer.dv // layer.heads,
+            height=height,
+            width=width,
+            has_tables=layer.position == "relative",
+        )
+    )
+    return replace(case, attention=choice.name), (f"auto chose {choice.name}: {choice.why}",)

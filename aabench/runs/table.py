@@ -1,0 +1,113 @@
+"""The table of a run: its rows merged from plan and records, as a DataFrame in grid order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from aabench.cases.columns import COLUMN_NAMES
+from aabench.runs.folder import Record
+from aabench.runs.plan import Plan, PlannedRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Figures = dict[str, Any]
+
+NOT_YET = "not measured yet: give the same command again to go on"
+
+
+def merge_records(records: Iterable[Record]) -> dict[str, Figures]:
+    """One set of figures per case from the records of its rounds.
+
+    Later rounds add to earlier ones, so what only the first round read (memory, counts) stays and
+    what the last one pooled over all rounds (latency) counts. A failure is the case's status, with
+    whatever was measured before it.
+    """
+    merged: dict[str, Figures] = {}
+    for record in records:
+        figures = merged.setdefault(record.key, {"warnings": []})
+        outcome = record.outcome
+        figures.update(outcome.figures)
+        figures["status"], figures["reason"] = outcome.status, outcome.reason
+        figures["device"] = outcome.device
+        figures["warnings"] = list(dict.fromkeys([*figures["warnings"], *outcome.warnings]))
+    return merged
+
+
+def table_of(plan: Plan, results: dict[str, Figures]) -> pd.DataFrame:
+    """The table: one row per grid entry, every column of the schema, failed rows included."""
+    import pandas as pd
+
+    rows = [_row(planned, results) for planned in plan.rows]
+    frame = pd.DataFrame.from_records(rows, columns=list(COLUMN_NAMES))
+    return _typed(frame)
+
+
+def _row(planned: PlannedRow, results: dict[str, Figures]) -> Figures:
+    row = _case_columns(planned)
+    if not planned.key:
+        row["status"], row["reason"] = "invalid", planned.entry.problem
+        return row
+    figures = results.get(planned.key)
+    if figures is None:
+        row["reason"] = NOT_YET
+        return row
+    row.update(figures)
+    row["warnings"] = " | ".join(figures["warnings"]) or None
+    _compare(row, results.get(planned.plain_key))
+    return row
+
+
+def _case_columns(planned: PlannedRow) -> Figures:
+    case, layer, entry = planned.case, planned.case.layer, planned.entry
+    return {
+        "notes": " | ".join(planned.notes) or None,
+        "in_channels": layer.in_channels,
+        "out_channels": layer.out_channels,
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "downsample": layer.downsample,
+        "heads": layer.heads,
+        "dk": layer.dk,
+        "dv": layer.dv,
+        "kappa": None if entry.kappa is None else float(entry.kappa),
+        "upsilon": None if entry.upsilon is None else float(entry.upsilon),
+        "position": layer.position,
+        "height": layer.height,
+        "width": layer.width,
+        "tokens": layer.tokens,
+        "batch": case.batch,
+        "mode": case.mode,
+        "precision": case.precision,
+        "attention": case.attention,
+        "compile": case.compile,
+        "memory_format": case.memory_format,
+        "optimizer": case.optimizer,
+        "key": planned.key or None,
+    }
+
+
+def _compare(row: Figures, plain: Figures | None) -> None:
+    """Set a layer beside the convolution it replaces."""
+    if plain is None:
+        return
+    for column, ratio in (
+        ("latency_median_s", "latency_ratio"),
+        ("peak_allocated_bytes", "peak_ratio"),
+        ("flops", "flops_ratio"),
+    ):
+        theirs = row["conv_" + column] = plain.get(column)
+        ours = row.get(column)
+        if ours is not None and theirs:
+            row[ratio] = ours / theirs
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers stay whole numbers where some rows have none."""
+    for name in frame.columns:
+        column = frame[name].dropna()
+        if column.empty or not column.map(lambda value: type(value) is int).all():
+            continue
+        frame[name] = frame[name].astype("Int64")
+    return frame

@@ -1,0 +1,70 @@
+"""The task: one round of one case, as the parent hands it to a worker, and the outcome it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aabench.cases.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One round of one case.
+
+    Attributes:
+        case: what to measure; its form is resolved.
+        round: from 0; only round 0 checks the result, counts and reads the memory.
+        device: a torch device, such as ``cuda:0``.
+        seconds: sampling time of this round.
+        seed: of weights and inputs.
+        attempt: 0, or how often this round was retried.
+    """
+
+    case: Case
+    round: int
+    device: str
+    seconds: float
+    seed: int
+    attempt: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Task:
+        """The task that ``to_dict`` wrote."""
+        return cls(**{**values, "case": Case.from_dict(values["case"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        status: one of ``aabench.cases.columns.STATUSES``.
+        reason: why it is not ok, in one sentence.
+        figures: values by column name; a column not measured is absent.
+        samples_s: seconds per step, one per sample of this round.
+        warnings: ``remark — remedy`` lines.
+        device: the device it ran on.
+        tainted: whether the worker should not measure anything else.
+    """
+
+    status: str
+    reason: str | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+    samples_s: list[float] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    device: str = ""
+    tainted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Outcome:
+        """The outcome that ``to_dict`` wrote."""
+        return cls(**values)

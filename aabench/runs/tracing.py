@@ -1,0 +1,50 @@
+"""Counting by tracing: what torch itself counts in a forward pass, on the meta device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from aabench.cases.case import Case
+from aabench.errors import AabenchError
+from aabench.runs.subject import build_layer
+
+
+def traced_counts(case: Case) -> dict[str, Any]:
+    """Parameters and forward MACs of a case, counted by torch's FlopCounterMode.
+
+    The meta device is used because the counter sees nothing of the CPU's fused attention kernels
+    (pytorch#195460). A form that does not run there is not counted.
+
+    Returns:
+        ``params`` and, where the form could be traced, ``traced_macs``.
+    """
+    shape = case.layer
+    plain_numbers = replace(case, precision="fp32", memory_format="contiguous", compile=False)
+    layer = build_layer(plain_numbers, torch.device("meta"))
+    figures: dict[str, Any] = {"params": sum(p.numel() for p in layer.parameters())}
+    x = torch.empty(
+        (case.batch, shape.in_channels, shape.height, shape.width), device="meta"
+    )
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.inference_mode(), counter:
+            layer(x)
+    except (AabenchError, RuntimeError):  # outside code need not run on the meta device
+        return figures
+    figures["traced_macs"] = counter.get_total_flops() // 2
+    return figures
+
+
+def counts_remark(traced_macs: int | None, predicted_macs: int | None) -> str | None:
+    """What to say where the closed form and the trace of a forward pass differ."""
+    if traced_macs is None or predicted_macs is None or traced_macs == predicted_macs:
+        return None
+    difference = traced_macs - predicted_macs
+    return (
+        f"FlopCounterMode counts {traced_macs:,} MACs forward, the closed form {predicted_macs:,} "
+        f"({difference / predicted_macs:+.2%})"
+    )
