@@ -31,6 +31,7 @@ class Axis:
         read: turns one word into a value, or raises UsageError.
         default: the values when the axis is not given; None where another axis decides.
         steps: whether ``a:b:c`` ranges and ``2^3:2^6`` make sense.
+
     """
 
     name: str
@@ -51,6 +52,7 @@ class Axis:
 
         Raises:
             UsageError: an empty list, or a value that the axis does not take.
+
         """
         words = [word for item in _items(given) for word in self._words(item)]
         if not words:
@@ -105,7 +107,9 @@ def _steps(flag: str, word: str) -> list[str]:
     """Expand ``first:last:step`` in exact decimals, both ends in."""
     parts = word.split(":")
     if len(parts) not in (2, 3):
-        raise UsageError(f"{flag}: not a range", got=word, allowed="first:last:step, as 0.1:0.5:0.1")
+        raise UsageError(
+            f"{flag}: not a range", got=word, allowed="first:last:step, as 0.1:0.5:0.1"
+        )
     first, last = (_decimal(flag, part) for part in parts[:2])
     step = _decimal(flag, parts[2]) if len(parts) == 3 else Decimal(1)
     if step <= 0:
@@ -117,7 +121,9 @@ def _steps(flag: str, word: str) -> list[str]:
     count = Fraction(last - first) / Fraction(step)
     if count >= MOST_VALUES:
         raise UsageError(
-            f"{flag}: the range has more than {MOST_VALUES:,} values", got=word, instead="widen the step"
+            f"{flag}: the range has more than {MOST_VALUES:,} values",
+            got=word,
+            instead="widen the step",
         )
     return [str(first + index * step) for index in range(int(count) + 1)]
 
@@ -156,7 +162,9 @@ def _ratio(flag: str, word: str) -> AxisValue:
 def _resolution(flag: str, word: str) -> AxisValue:
     sides = word.lower().split("x")
     if len(sides) > 2:
-        raise UsageError(f"{flag}: not a resolution", got=word, allowed="28 or 28x40 (height x width)")
+        raise UsageError(
+            f"{flag}: not a resolution", got=word, allowed="28 or 28x40 (height x width)"
+        )
     side = _integer(1, 16_384)
     height, *rest = (side(flag, part) for part in sides)
     width = rest[0] if rest else height
@@ -186,7 +194,9 @@ def _form(flag: str, word: str) -> AxisValue:
         try:
             ATTENTIONS.entry(word)
         except UnknownName:
-            raise UnknownName(f"attention form in {flag}", word, ["auto", *ATTENTIONS.names()]) from None
+            raise UnknownName(
+                f"attention form in {flag}", word, ["auto", *ATTENTIONS.names()]
+            ) from None
     return word
 
 
@@ -199,8 +209,20 @@ _CHANNELS = _integer(1, 65_536)
 
 LAYER_AXES: tuple[Axis, ...] = (
     Axis("in_channels", "input channels (Fin)", _CHANNELS, (256,), steps=True),
-    Axis("out_channels", "output channels (Fout); default: as many as in", _CHANNELS, None, steps=True),
-    Axis("kernel_size", "side of the convolution's kernel, odd, in pixels", _integer(1, 31), (3,), True),
+    Axis(
+        "out_channels",
+        "output channels (Fout); default: as many as in",
+        _CHANNELS,
+        None,
+        steps=True,
+    ),
+    Axis(
+        "kernel_size",
+        "side of the convolution's kernel, odd, in pixels",
+        _integer(1, 31),
+        (3,),
+        True,
+    ),
     Axis("stride", "stride of the layer, in pixels", _integer(1, 16), (1,), steps=True),
     Axis(
         "downsample",
@@ -210,18 +232,37 @@ LAYER_AXES: tuple[Axis, ...] = (
         steps=True,
     ),
     Axis("heads", "attention heads (Nh)", _integer(1, 4096), (8,), steps=True),
-    Axis("dk", "key depth of all heads together, in channels", _integer(1, 65_536), None, steps=True),
-    Axis("dv", "value depth of all heads together, in channels", _integer(0, 65_536), None, steps=True),
+    Axis(
+        "dk", "key depth of all heads together, in channels", _integer(1, 65_536), None, steps=True
+    ),
+    Axis(
+        "dv",
+        "value depth of all heads together, in channels",
+        _integer(0, 65_536),
+        None,
+        steps=True,
+    ),
     Axis("kappa", "dk / Fout, instead of dk", _ratio, None, steps=True),
     Axis("upsilon", "dv / Fout, instead of dv", _ratio, None, steps=True),
     Axis("position", "position encoding", _position, ("relative",)),
 )
 
 STEP_AXES: tuple[Axis, ...] = (
-    Axis("resolution", "input resolution in pixels: 28 or 28x40 (height x width)", _resolution, ((28, 28),), True),
+    Axis(
+        "resolution",
+        "input resolution in pixels: 28 or 28x40 (height x width)",
+        _resolution,
+        ((28, 28),),
+        True,
+    ),
     Axis("batch", "images per step", _integer(1, 1_000_000), (1,), steps=True),
     Axis("mode", "what one step is: " + ", ".join(MODES), _one_of("mode", MODES), ("infer",)),
-    Axis("precision", "number format: " + ", ".join(PRECISIONS), _one_of("precision", PRECISIONS), ("fp32",)),
+    Axis(
+        "precision",
+        "number format: " + ", ".join(PRECISIONS),
+        _one_of("precision", PRECISIONS),
+        ("fp32",),
+    ),
     Axis("attention", "attention form; see aabench list attentions", _form, ("auto",)),
     Axis("compile", "torch.compile the layer: off, on", _switch, (False,)),
     Axis(
@@ -252,6 +293,7 @@ def parse_axes(given: Mapping[str, Any]) -> dict[str, tuple[AxisValue, ...]]:
 
     Raises:
         UsageError: an unknown axis, a bad value, or two axes that exclude each other.
+
     """
     present = {name: value for name, value in given.items() if value is not None}
     for name in present:

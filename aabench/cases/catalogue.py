@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,6 +25,7 @@ class Entry:
         target: ``package.module:attribute`` of the layer side.
         summary: one line for ``aabench list``.
         cost: ``package.module:attribute`` of the closed form, or None: then it is traced.
+
     """
 
     name: str
@@ -40,9 +41,12 @@ class Catalogue:
         kind: the noun for error messages, such as ``attention form``.
         entries: the built-in entries.
         entry_point_group: where other packages register theirs.
+
     """
 
-    def __init__(self, kind: str, entries: list[Entry], entry_point_group: str | None = None) -> None:
+    def __init__(
+        self, kind: str, entries: list[Entry], entry_point_group: str | None = None
+    ) -> None:
         self.kind = kind
         self._builtin = {entry.name: entry for entry in entries}
         self._group = entry_point_group
@@ -60,6 +64,7 @@ class Catalogue:
 
         Raises:
             UnknownName: no such name; the nearest ones are offered.
+
         """
         if name in self._builtin:
             return self._builtin[name]
@@ -70,12 +75,13 @@ class Catalogue:
             return Entry(name, name, "outside code")
         raise UnknownName(self.kind, name, self.names())
 
-    def load(self, name: str) -> Callable[..., Any]:
+    def load(self, name: str) -> Any:
         """Import what a name stands for.
 
         Raises:
             UnknownName: no such name.
             UsageError: the module cannot be imported or lacks the attribute.
+
         """
         return import_attribute(self.entry(name).target)
 
@@ -95,6 +101,7 @@ def import_attribute(target: str) -> Any:
 
     Raises:
         UsageError: the module cannot be imported or lacks the attribute.
+
     """
     module_name, _, attribute = target.partition(":")
     here = str(Path.cwd())

@@ -29,6 +29,7 @@ class Situation:
         height: H of the attention's map.
         width: W of the attention's map.
         has_tables: whether relative positions are added to the logits.
+
     """
 
     device_type: str

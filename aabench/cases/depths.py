@@ -17,10 +17,10 @@ def exact_ratio(ratio: Ratio) -> Fraction:
 
 
 def key_depth(kappa: Ratio, out_channels: int, heads: int, minimum_per_head: int = 0) -> int:
-    """dk = max(minimum * Nh, floor(kappa * Fout / Nh) * Nh), a multiple of the heads."""
+    """Dk = max(minimum * Nh, floor(kappa * Fout / Nh) * Nh), a multiple of the heads."""
     return max(minimum_per_head, int(exact_ratio(kappa) * out_channels / heads)) * heads
 
 
 def value_depth(upsilon: Ratio, out_channels: int, heads: int) -> int:
-    """dv = floor(upsilon * Fout / Nh) * Nh, a multiple of the heads."""
+    """Dv = floor(upsilon * Fout / Nh) * Nh, a multiple of the heads."""
     return int(exact_ratio(upsilon) * out_channels / heads) * heads

@@ -35,6 +35,7 @@ class Entry:
         upsilon: the ratio asked for, None where dv was given.
         problem: why this is no layer; None if it is one.
         notes: what was rounded or raised on the way from ratios to depths.
+
     """
 
     index: int
@@ -52,6 +53,7 @@ class Grid:
     Attributes:
         axes: values by axis name, complete and in the order of ``AXES``.
         min_key_depth_per_head: the floor on dk / Nh when dk comes from kappa.
+
     """
 
     axes: dict[str, tuple[AxisValue, ...]]
@@ -63,6 +65,7 @@ class Grid:
 
         Raises:
             UsageError: a bad axis, value or floor.
+
         """
         floor = min_key_depth_per_head
         if type(floor) is not int or not 0 <= floor <= 4096:
@@ -92,6 +95,12 @@ class Grid:
         """The names of the axes with more than one value."""
         return [name for name, values in self.axes.items() if len(values) > 1]
 
+    @property
+    def outside_code(self) -> list[str]:
+        """The ``package.module:attribute`` targets among the forms and positions."""
+        names = [*self.axes["attention"], *self.axes["position"]]
+        return [str(name) for name in names if ":" in str(name)]
+
     def entries(self) -> Iterator[Entry]:
         """Every entry in grid order: the last axis runs fastest."""
         for index, values in enumerate(itertools.product(*self.axes.values())):
@@ -101,7 +110,8 @@ class Grid:
         """The grid as JSON-ready values; ratios as decimal text."""
         return {
             "axes": {
-                name: [_plain_value(value) for value in values] for name, values in self.axes.items()
+                name: [_plain_value(value) for value in values]
+                for name, values in self.axes.items()
             },
             "min_key_depth_per_head": self.min_key_depth_per_head,
         }

@@ -23,6 +23,7 @@ class Profile:
         description: one line for ``aabench list profiles``.
         axes: axis values as written; flags override them one by one.
         settings: settings of the run as written.
+
     """
 
     name: str
@@ -48,6 +49,7 @@ def find_profile(name: str) -> Profile:
 
     Raises:
         UsageError: no such profile, or a file that is not one.
+
     """
     path = Path(name)
     if path.suffix == ".toml" or "/" in name:
@@ -70,6 +72,7 @@ def read_profile(path: Path) -> Profile:
 
     Raises:
         UsageError: unreadable, too large, broken TOML (the line is named), or a wrong key or type.
+
     """
     values = _read_toml(path)
     _check_keys(path, "a profile", values, ("description", "axes", "settings"))
@@ -80,7 +83,9 @@ def read_profile(path: Path) -> Profile:
     for table in ("axes", "settings"):
         found = values.get(table, {})
         if not isinstance(found, dict):
-            raise UsageError(f"{path}: {table} must be a table", got=found, instead=f"write [{table}]")
+            raise UsageError(
+                f"{path}: {table} must be a table", got=found, instead=f"write [{table}]"
+            )
         tables[table] = found
     _check_keys(path, "[axes]", tables["axes"], AXES)
     for name, value in tables["axes"].items():

@@ -18,6 +18,7 @@ class Rule:
             anything with those fields as numpy columns, and so uses only what both understand:
             arithmetic, comparison, ``&`` and ``|``. ``heads`` and the sizes are at least 1.
         sentence: what a layer that breaks it is told, with the values got and allowed.
+
     """
 
     broken: Callable[[Any], Any]
@@ -71,5 +72,7 @@ def layer_problem(layer: Layer) -> str | None:
 def _multiples(depth: int, heads: int, ceiling: int | None) -> str:
     """The multiples of the heads next to a depth that they do not divide."""
     below, above = depth // heads * heads, (depth // heads + 1) * heads
-    near = [str(value) for value in (below, above) if value and (ceiling is None or value <= ceiling)]
+    near = [
+        str(value) for value in (below, above) if value and (ceiling is None or value <= ceiling)
+    ]
     return " or ".join(near) if near else f"multiples of {heads}"

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from aabench.cases.axes import AXES, LAYER_AXES, Axis
-from aabench.cases.axes import STEP_AXES as STEP_AXES
 
 LAYER_PANEL = "Axes of the layer"
 STEP_PANEL = "Axes of the step"
@@ -61,7 +60,8 @@ def _shown_default(axis: Axis) -> str:
     if axis.default is None:
         return ""
     values = [
-        "x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in axis.default
+        "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for value in axis.default
     ]
     shown = {"False": "off", "True": "on", "28x28": "28"}
     return f" [default: {','.join(shown.get(value, value) for value in values)}]"

@@ -55,7 +55,9 @@ def _listed(what: Listable) -> tuple[list[str], list[tuple[str, ...]]]:
     if what is Listable.profiles:
         from aabench.cases.profile import builtin_profiles
 
-        return ["profile", "summary"], [(item.name, item.description) for item in builtin_profiles()]
+        return ["profile", "summary"], [
+            (item.name, item.description) for item in builtin_profiles()
+        ]
     from aabench.cases.catalogue import ATTENTIONS, POSITIONS
 
     catalogue = ATTENTIONS if what is Listable.attentions else POSITIONS

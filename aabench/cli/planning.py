@@ -15,7 +15,7 @@ from aabench.runs.table import planned_table
 
 def show_plan(request: Request, format: OutputFormat) -> None:
     """Print every case of a request, then how many there are and how long they should take."""
-    executor = OneWorker(request.settings)
+    executor = OneWorker(request.settings, request.grid.outside_code)
     try:
         facts = DeviceFacts.from_dict(executor.greeting()["device"])
     finally:

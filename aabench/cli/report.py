@@ -12,7 +12,9 @@ from aabench.cli.output import OutputFormat, show_results
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="A folder that aabench sweep wrote, finished or not.")],
+    run: Annotated[
+        Path, typer.Argument(help="A folder that aabench sweep wrote, finished or not.")
+    ],
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
     ),

@@ -33,7 +33,9 @@ def sweep_command(
     device: Annotated[
         str | None,
         typer.Option(
-            help="auto, cpu, cuda or cuda:N. [default: auto]", rich_help_panel="Run", show_default=False
+            help="auto, cpu, cuda or cuda:N. [default: auto]",
+            rich_help_panel="Run",
+            show_default=False,
         ),
     ] = None,
     seconds_per_case: Annotated[
@@ -48,7 +50,9 @@ def sweep_command(
     rounds: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the shuffled cases. [default: 2]", rich_help_panel="Run", show_default=False
+            help="Passes over the shuffled cases. [default: 2]",
+            rich_help_panel="Run",
+            show_default=False,
         ),
     ] = None,
     timeout: Annotated[
@@ -62,11 +66,14 @@ def sweep_command(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of the order and the inputs. [default: 0]", rich_help_panel="Run", show_default=False
+            help="Of the order and the inputs. [default: 0]",
+            rich_help_panel="Run",
+            show_default=False,
         ),
     ] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="A fresh process for every case.", rich_help_panel="Run")
+        bool,
+        typer.Option("--isolate", help="A fresh process for every case.", rich_help_panel="Run"),
     ] = False,
     min_key_depth_per_head: Annotated[
         int | None,
@@ -90,15 +97,20 @@ def sweep_command(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show the cases and the estimated time; run nothing.", rich_help_panel="Safety"
+            "--dry-run",
+            help="Show the cases and the estimated time; run nothing.",
+            rich_help_panel="Safety",
         ),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Measure more than a million cases.", rich_help_panel="Safety")
+        bool,
+        typer.Option("--yes", help="Measure more than a million cases.", rich_help_panel="Safety"),
     ] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Put an earlier run aside and start anew.", rich_help_panel="Safety"),
+        typer.Option(
+            "--again", help="Put an earlier run aside and start anew.", rich_help_panel="Safety"
+        ),
     ] = False,
     retry: Annotated[
         bool,

@@ -51,6 +51,7 @@ def check_form(case: Case, device: torch.device) -> None:
     Raises:
         WrongResult: it disagrees with the float64 reference.
         UnsupportedCase: the form refuses it.
+
     """
     training = case.mode != "infer"
     layer = case.layer
@@ -83,6 +84,7 @@ def check_case(subject: Subject, seed: int) -> dict[str, Any]:
 
     Raises:
         WrongResult: they disagree.
+
     """
     case = subject.case
     with torch.inference_mode(), _autocast(case, subject.input.device):
@@ -167,9 +169,7 @@ def _first_image(inputs: AttentionInputs) -> AttentionInputs:
     return inputs._replace(q=inputs.q[:1], k=inputs.k[:1], v=inputs.v[:1])
 
 
-def _gradients(
-    inputs: AttentionInputs, exact: AttentionInputs
-) -> list[tuple[str, Tensor, Tensor]]:
+def _gradients(inputs: AttentionInputs, exact: AttentionInputs) -> list[tuple[str, Tensor, Tensor]]:
     pairs = [("q", inputs.q, exact.q), ("k", inputs.k, exact.k), ("v", inputs.v, exact.v)]
     if inputs.tables is not None and exact.tables is not None:
         pairs += [

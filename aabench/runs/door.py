@@ -59,6 +59,7 @@ def sweep(
     Raises:
         UsageError: something in the call cannot be used; nothing was run or written.
         RunError: the run could not go on; what was measured is kept.
+
     """
     settings = {
         "device": device,
@@ -75,7 +76,7 @@ def sweep(
 
 def measure(request: Request, observer: Observer) -> pd.DataFrame:
     """Run a request to its end, and leave a table even when it is cut short."""
-    executor = OneWorker(request.settings)
+    executor = OneWorker(request.settings, request.grid.outside_code)
     run = Sweep(request, executor, observer)
     try:
         run.run()

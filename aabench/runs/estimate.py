@@ -30,7 +30,9 @@ def estimated_seconds(plan: Plan, settings: RunSettings, facts: DeviceFacts) -> 
     for key in plan.cases:
         step = (predicted.get(key, {}).get("flops") or 0) / rate
         sampling = max(settings.seconds_per_round(facts.type), step)
-        total += settings.rounds * (sampling + step) + OVERHEAD_SECONDS + STEPS_BESIDE_SAMPLES * step
+        total += (
+            settings.rounds * (sampling + step) + OVERHEAD_SECONDS + STEPS_BESIDE_SAMPLES * step
+        )
     return total
 
 

@@ -12,8 +12,13 @@ from aabench.cases.case import Case
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.measuring.out_of_memory import recognise_out_of_memory
 from aabench.runs.check import WrongResult, check_case, check_form
-from aabench.runs.readings import latency_readings, memory_readings
-from aabench.runs.subject import Subject, build_subject, numeric_flags
+from aabench.runs.readings import (
+    first_call,
+    latency_readings,
+    memory_figures,
+    memory_readings,
+)
+from aabench.runs.subject import build_subject, numeric_flags
 from aabench.runs.task import Outcome, Task
 from aabench.runs.tracing import traced_counts
 
@@ -25,7 +30,7 @@ def execute(task: Task) -> Outcome:
     try:
         refuse_precision(task.case, device)
         with numeric_flags(task.case):
-            samples, warnings = _measure(task, device, figures)
+            samples = _measure(task, device, figures)
     except UnsupportedCase as error:
         return _failed(task, "unsupported", str(error), figures)
     except WrongResult as error:
@@ -36,7 +41,7 @@ def execute(task: Task) -> Outcome:
         return _raised(task, error, figures)
     finally:
         gc.collect()
-    return Outcome("ok", None, finite(figures), samples, warnings, task.device)
+    return Outcome("ok", None, finite(figures), samples, device=task.device)
 
 
 def refuse_precision(case: Case, device: torch.device) -> None:
@@ -44,6 +49,7 @@ def refuse_precision(case: Case, device: torch.device) -> None:
 
     Raises:
         UnsupportedCase: with the formats that it has.
+
     """
     if case.precision == "tf32" and device.type != "cuda":
         raise UnsupportedCase(
@@ -62,10 +68,8 @@ def finite(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure(
-    task: Task, device: torch.device, figures: dict[str, Any]
-) -> tuple[list[float], list[str]]:
-    """Fill in the figures of this round; returns its samples and warnings."""
+def _measure(task: Task, device: torch.device, figures: dict[str, Any]) -> list[float]:
+    """Fill in the figures of this round as they come; returns its samples."""
     first_round = task.round == 0
     has_attention = not task.case.layer.is_plain
     if first_round and has_attention:
@@ -75,19 +79,13 @@ def _measure(
         figures |= traced_counts(task.case)
         if has_attention:
             figures |= check_case(subject, task.seed)
-    figures["first_call_s"] = _first_call(subject)
-    warnings: list[str] = []
+    first_call_s = first_call(subject)
     if first_round:
-        memory, remarks = memory_readings(subject)
-        figures |= memory
-        warnings += remarks
-    latency, samples, remarks = latency_readings(subject, task.seconds)
+        figures["first_call_s"] = first_call_s
+        figures |= memory_figures(memory_readings(subject))
+    latency, samples = latency_readings(subject, task.seconds, task.enough_samples, first_call_s)
     figures |= latency
-    return samples, warnings + remarks
-
-
-def _first_call(subject: Subject) -> float:
-    raise NotImplementedError
+    return samples
 
 
 def _failed(task: Task, status: str, reason: str, figures: dict[str, Any]) -> Outcome:
@@ -105,6 +103,4 @@ def _raised(task: Task, error: BaseException, figures: dict[str, Any]) -> Outcom
         "total_bytes": memory.total_bytes,
         "free_bytes": memory.free_bytes,
     }
-    return Outcome(
-        "oom", memory.message, finite(figures), device=task.device, tainted=True
-    )
+    return Outcome("oom", memory.message, finite(figures), device=task.device, tainted=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from aabench.runs.settings import RunSettings
@@ -32,10 +32,16 @@ class Executor(Protocol):
 
 
 class OneWorker:
-    """One task after another in one worker process, replaced whenever it is no longer to be trusted."""
+    """One task after another in one worker process, replaced whenever it is no longer to be trusted.
 
-    def __init__(self, settings: RunSettings) -> None:
+    Args:
+        settings: of the run.
+        outside_code: ``package.module:attribute`` targets that its cases name.
+    """
+
+    def __init__(self, settings: RunSettings, outside_code: Sequence[str] = ()) -> None:
         self._settings = settings
+        self._outside_code = outside_code
         self._worker: WorkerProcess | None = None
 
     def greeting(self) -> dict[str, Any]:
@@ -67,5 +73,5 @@ class OneWorker:
         if self._worker is not None and not self._worker.alive:
             self.close()  # it died between two tasks: neither of them is to blame
         if self._worker is None:
-            self._worker = WorkerProcess(self._settings.device)
+            self._worker = WorkerProcess(self._settings.device, self._outside_code)
         return self._worker

@@ -67,6 +67,7 @@ class RunFolder:
     Attributes:
         path: the folder.
         problems: what was found damaged while reading, one sentence each; the rest was kept.
+
     """
 
     path: Path
@@ -82,6 +83,7 @@ class RunFolder:
 
         Raises:
             UsageError: it cannot be written.
+
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -97,6 +99,7 @@ class RunFolder:
 
         Raises:
             UsageError: a file, or a folder with other things in it.
+
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--out {self.path} is a file", instead="give a folder")
@@ -114,6 +117,7 @@ class RunFolder:
 
         Raises:
             UsageError: missing, damaged, or written by a newer aabench.
+
         """
         path = self.path / MANIFEST
         if not path.exists():
@@ -170,6 +174,7 @@ class RunFolder:
 
         Raises:
             RunError: the file system is full or gone; what was stored before stays readable.
+
         """
         try:
             place = self._append_samples(task, outcome.samples_s) if outcome.samples_s else None
@@ -209,7 +214,9 @@ class RunFolder:
         try:
             return [float(value) for value in json.loads(line)["samples_s"]]
         except (ValueError, KeyError, TypeError):
-            self.problems.append(f"{SAMPLES} is damaged at byte {offset}: these samples were left out")
+            self.problems.append(
+                f"{SAMPLES} is damaged at byte {offset}: these samples were left out"
+            )
             return []
 
     def discard(self) -> None:
@@ -267,6 +274,7 @@ def _append_line(path: Path, values: dict[str, Any]) -> tuple[int, int]:
 
     Returns:
         (offset, length) of the line.
+
     """
     line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode() + b"\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

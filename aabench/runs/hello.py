@@ -7,15 +7,21 @@ from typing import Any
 
 import torch
 
+from aabench.cases.catalogue import import_attribute
 from aabench.errors import UsageError
 from aabench.runs.device_facts import DeviceFacts
 
 
-def hello(device: str) -> dict[str, Any]:
-    """Resolve ``auto`` and describe this process's machine; an impossible device is an ``error``."""
+def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
+    """Resolve ``auto``, import what the grid names of other people's code, describe the machine.
+
+    A device that does not exist and code that cannot be imported are an ``error``.
+    """
     from aabench.measuring.environment import describe_environment
 
     try:
+        for target in outside_code:
+            import_attribute(target)
         facts = device_facts(device)
     except UsageError as error:
         return {"error": str(error)}
@@ -27,6 +33,7 @@ def device_facts(device: str) -> DeviceFacts:
 
     Raises:
         UsageError: it does not.
+
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":

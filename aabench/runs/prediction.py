@@ -14,14 +14,14 @@ def predicted_figures(cases: dict[str, Case], facts: DeviceFacts) -> dict[str, d
     Args:
         cases: resolved cases by key.
         facts: the device they are predicted for.
+
     """
     from aabench.cost.columns import LayerColumns
     from aabench.cost.layers import predict_layers
 
-    known = {key: case for key, case in cases.items()}
-    columns = LayerColumns.from_cases(list(known.values()), facts.type)
+    columns = LayerColumns.from_cases(list(cases.values()), facts.type)
     predicted = predict_layers(columns)
     return {
         key: {name: values[index].item() for name, values in predicted.items()}
-        for index, key in enumerate(known)
+        for index, key in enumerate(cases)
     }

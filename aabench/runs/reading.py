@@ -28,10 +28,13 @@ def load_run(path: str | Path) -> pd.DataFrame:
 
     Raises:
         UsageError: not a run folder, or one of a newer schema.
+
     """
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():
-        raise UsageError("no such run folder", got=str(path), instead="give a folder of aabench sweep")
+        raise UsageError(
+            "no such run folder", got=str(path), instead="give a folder of aabench sweep"
+        )
     manifest = folder.manifest()
     environment = folder.environment()
     facts = device_of(environment)

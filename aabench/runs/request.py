@@ -31,6 +31,7 @@ class Request:
         folder: where the rows go.
         again: put an earlier run in this folder aside and start anew.
         retry: measure again what crashed or timed out.
+
     """
 
     name: str
@@ -59,6 +60,7 @@ class Request:
         Raises:
             UsageError: anything that cannot be used; a grid without one possible case; more than a
                 million cases without ``yes``.
+
         """
         given = {name: value for name, value in axes.items() if value is not None}
         name, base_settings = "sweep", {}
@@ -66,7 +68,10 @@ class Request:
             found = find_profile(profile)
             name, base_settings = found.name, found.settings
             given = found.overridden(given)
-        merged = {**base_settings, **{key: value for key, value in settings.items() if value is not None}}
+        merged = {
+            **base_settings,
+            **{key: value for key, value in settings.items() if value is not None},
+        }
         floor = merged.pop(FLOOR, 0)
         run_settings = RunSettings.of(merged)
         grid = Grid.of(given, min_key_depth_per_head=floor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,6 +11,9 @@ from aabench.errors import UnknownName, UsageError
 
 SECONDS_PER_CASE = {"cpu": 1.5, "cuda": 3.0}
 """Default sampling time of a case by device type, all rounds together."""
+
+ENOUGH_SAMPLES = 10
+"""Samples below which a median is doubtful."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -27,6 +29,7 @@ class RunSettings:
         timeout: seconds after which the round of one case is given up.
         seed: of the order of cases and of their inputs.
         isolate: a fresh worker process for every case.
+
     """
 
     device: str = "auto"
@@ -51,6 +54,7 @@ class RunSettings:
 
         Raises:
             UsageError: an unknown setting or a value out of range.
+
         """
         known = [field.name for field in fields(cls)]
         merged: dict[str, Any] = {}
@@ -66,6 +70,11 @@ class RunSettings:
         """The settings as JSON-ready values."""
         return asdict(self)
 
+    @property
+    def samples_per_round(self) -> int:
+        """Samples to aim for in one round, so that all rounds together have enough."""
+        return -(-ENOUGH_SAMPLES // self.rounds)
+
     def seconds_per_round(self, device_type: str) -> float:
         """Sampling seconds that one round of one case has on a device."""
         seconds = self.seconds_per_case
@@ -78,13 +87,13 @@ def _check_device(device: object) -> None:
 
 
 def _check_number(
-    name: str, value: object, smallest: float, largest: float, *, whole: bool = False
+    name: str, value: Any, smallest: float, largest: float, *, whole: bool = False
 ) -> None:
     if value is None:
         return
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
+    kinds = int if whole else int | float
     good = isinstance(value, kinds) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not smallest <= value <= largest:  # type: ignore[arg-type]
+    if not good or not smallest <= value <= largest:  # NaN is not within anything
         noun = "a whole number" if whole else "a number"
         raise UsageError(
             f"--{name} is out of range", got=value, allowed=f"{noun} from {smallest} to {largest}"

@@ -62,6 +62,7 @@ class Sweep:
         request: what was asked for.
         executor: where its tasks run.
         observer: who is told.
+
     """
 
     def __init__(self, request: Request, executor: Executor, observer: Observer) -> None:
@@ -82,6 +83,7 @@ class Sweep:
         Raises:
             UsageError: the folder holds another run, or this machine is not the one it began on.
             RunError: the run itself cannot go on.
+
         """
         path = self._request.folder
         check_folder(self._request)
@@ -106,9 +108,7 @@ class Sweep:
 
         request = self._request
         if not self._folder.exists:
-            self._folder.create(
-                Manifest(request.name, request.grid, request.settings, __version__)
-            )
+            self._folder.create(Manifest(request.name, request.grid, request.settings, __version__))
             return
         check_same_run(self._folder.manifest(), request)
 
@@ -153,6 +153,7 @@ class Sweep:
                     round=number,
                     device=facts.device,
                     seconds=settings.seconds_per_round(facts.type),
+                    enough_samples=settings.samples_per_round,
                     seed=settings.seed,
                     attempt=self._ledger.attempt(key, number),
                 )
@@ -201,6 +202,7 @@ def check_folder(request: Request) -> None:
 
     Raises:
         UsageError: a file, other things, or another grid's run.
+
     """
     folder = RunFolder(request.folder)
     if folder.exists and not request.again:
@@ -214,6 +216,7 @@ def make_folder(path: Path) -> None:
 
     Raises:
         UsageError: it cannot be made.
+
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -229,6 +232,7 @@ def check_same_run(manifest: Manifest, request: Request) -> None:
 
     Raises:
         UsageError: the folder's grid or settings are not the request's.
+
     """
     folder = request.folder
     if manifest.grid != request.grid:
@@ -253,6 +257,7 @@ def check_same_run(manifest: Manifest, request: Request) -> None:
 def _differing_settings(stored: RunSettings, asked: RunSettings) -> str:
     theirs, ours = stored.to_dict(), asked.to_dict()
     return ", ".join(
-        f"{name} {ours[name]} (there: {theirs[name]})" for name in ours if ours[name] != theirs[name]
+        f"{name} {ours[name]} (there: {theirs[name]})"
+        for name in ours
+        if ours[name] != theirs[name]
     )
-

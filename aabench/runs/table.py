@@ -111,3 +111,11 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         frame[name] = frame[name].astype("Int64")
     return frame
+
+
+def planned_table(plan: Plan) -> pd.DataFrame:
+    """The table of a plan that was not run: cases and reasons, no figures."""
+    frame = table_of(plan, {})
+    waiting = frame["status"].isna()
+    frame.loc[waiting, "reason"] = None
+    return frame

@@ -17,14 +17,17 @@ class Task:
         round: from 0; only round 0 checks the result, counts and reads the memory.
         device: a torch device, such as ``cuda:0``.
         seconds: sampling time of this round.
+        enough_samples: samples to aim for in it.
         seed: of weights and inputs.
         attempt: 0, or how often this round was retried.
+
     """
 
     case: Case
     round: int
     device: str
     seconds: float
+    enough_samples: int
     seed: int
     attempt: int = 0
 
@@ -50,6 +53,7 @@ class Outcome:
         warnings: ``remark — remedy`` lines.
         device: the device it ran on.
         tainted: whether the worker should not measure anything else.
+
     """
 
     status: str

@@ -21,14 +21,13 @@ def traced_counts(case: Case) -> dict[str, Any]:
 
     Returns:
         ``params`` and, where the form could be traced, ``traced_macs``.
+
     """
     shape = case.layer
     plain_numbers = replace(case, precision="fp32", memory_format="contiguous", compile=False)
     layer = build_layer(plain_numbers, torch.device("meta"))
     figures: dict[str, Any] = {"params": sum(p.numel() for p in layer.parameters())}
-    x = torch.empty(
-        (case.batch, shape.in_channels, shape.height, shape.width), device="meta"
-    )
+    x = torch.empty((case.batch, shape.in_channels, shape.height, shape.width), device="meta")
     counter = FlopCounterMode(display=False)
     try:
         with torch.inference_mode(), counter:

@@ -25,7 +25,7 @@ def main() -> None:
     from aabench.runs.hello import hello
     from aabench.runs.task import Task
 
-    _send(replies, hello(sys.argv[2]))
+    _send(replies, hello(sys.argv[2], sys.argv[3:]))
     from aabench.runs.execution import execute  # after the greeting: the parent plans meanwhile
 
     for line in requests:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import IO, Any
 
 from aabench.errors import RunError, UsageError
@@ -33,16 +34,25 @@ class WorkerProcess:
 
     Args:
         device: the device it is to describe in its greeting, ``auto`` included.
+        outside_code: ``package.module:attribute`` targets that it must be able to import.
+
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, outside_code: Sequence[str] = ()) -> None:
         self.tasks_done = 0
         self._buffer = b""
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         lifeline_read, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "aabench.runs.worker", str(lifeline_read), device],
+                [
+                    sys.executable,
+                    "-m",
+                    "aabench.runs.worker",
+                    str(lifeline_read),
+                    device,
+                    *outside_code,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -74,7 +74,7 @@ def test_values_mean_what_they_say(axis, text, values):
     ],
 )
 def test_bad_values_are_refused_with_the_values_allowed(axis, text, clue):
-    with pytest.raises(UsageError, match="(?s).*") as caught:
+    with pytest.raises(UsageError) as caught:
         AXES[axis].parse(text)
     assert clue in str(caught.value)
 

@@ -25,9 +25,7 @@ def test_out_channels_follow_in_channels():
     assert [layer.out_channels for layer in shapes] == [64, 128]
 
 
-@pytest.mark.parametrize(
-    ("channels", "dk", "dv"), [(128, 160, 8), (256, 160, 24), (512, 160, 48)]
-)
+@pytest.mark.parametrize(("channels", "dk", "dv"), [(128, 160, 8), (256, 160, 24), (512, 160, 48)])
 def test_published_depths(channels, dk, dv):
     grid = Grid.of(
         {"in_channels": channels, "heads": 8, "kappa": 0.2, "upsilon": 0.1},

@@ -1,0 +1,210 @@
+"""``aabench sweep`` as a person types it: rows, resume, interruption, and nonsense refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import aabench
+from aabench.cases.columns import COLUMN_NAMES
+
+AABENCH = [sys.executable, "-m", "aabench"]
+
+SMALL = [
+    *("--in-channels", "16", "--heads", "2,3", "--dk", "8", "--dv", "4", "--resolution", "4,8"),
+    *("--mode", "infer,train", "--attention", "materialized,sdpa-bias"),
+    *("--seconds-per-case", "0.02", "--device", "cpu"),
+]
+
+
+def run(*words, cwd, **options):
+    return subprocess.run(
+        [*AABENCH, *words], cwd=cwd, capture_output=True, text=True, timeout=240, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, run("sweep", *SMALL, "--out", "mine", cwd=folder)
+
+
+def test_every_case_is_accounted_for(swept):
+    folder, done = swept
+    assert done.returncode == 0, done.stderr
+    frame = pd.read_csv(folder / "mine" / "results.csv")
+    assert list(frame.columns) == list(COLUMN_NAMES)
+    assert len(frame) == 2 * 2 * 2 * 2
+    invalid = frame[frame["heads"] == 3]
+    assert set(invalid["status"]) == {"invalid"}
+    assert invalid["reason"].str.contains("3 heads do not divide").all()
+    good = frame[frame["heads"] == 2]
+    assert set(good["status"]) == {"ok"}
+    for column in ("latency_median_s", "peak_allocated_bytes", "flops", "latency_ratio", "params"):
+        assert (good[column] > 0).all(), column
+    assert good["counts_remark"].isna().all()
+    assert (good["traced_macs"] > 0).all()
+
+
+def test_the_table_says_what_was_compared(swept):
+    _, done = swept
+    assert "materialized" in done.stdout
+    assert "3 heads do not divide dk = 8" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_the_same_command_says_that_it_is_complete(swept):
+    folder, _ = swept
+    before = (folder / "mine" / "rows.jsonl").read_bytes()
+    done = run("sweep", *SMALL, "--out", "mine", "--format", "csv", cwd=folder)
+    assert done.returncode == 0
+    assert "already complete" in done.stderr
+    assert done.stdout.startswith("status,reason")
+    assert (folder / "mine" / "rows.jsonl").read_bytes() == before
+
+
+def test_a_run_is_loaded_in_one_line(swept):
+    folder, _ = swept
+    frame = aabench.load_run(folder / "mine")
+    assert frame.attrs["complete"]
+    assert frame.attrs["environment"]["device"]["device"] == "cpu"
+    assert frame["status"].tolist().count("ok") == 8
+
+
+def test_report_prints_it_again(swept):
+    folder, _ = swept
+    done = run("report", "mine", "--format", "json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 16
+    table = run("report", "mine", cwd=folder)
+    assert "sdpa-bias" in table.stdout
+
+
+def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept, tmp_path):
+    folder, _ = swept
+    done = run("sweep", "--heads", "4", "--out", "mine", cwd=folder)
+    assert done.returncode == 2
+    assert "another grid" in done.stderr
+    assert "--again" in done.stderr
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
+    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.6", "--out", "cut"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    rows = tmp_path / "cut" / "rows.jsonl"
+    wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "resume with: aabench sweep" in errors
+    early = rows.read_bytes()
+    frame = pd.read_csv(tmp_path / "cut" / "results.csv")
+    assert len(frame) == 16
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert rows.read_bytes().startswith(early)
+    assert_each_round_once(rows)
+    assert set(aabench.load_run(tmp_path / "cut")["status"]) == {"ok", "invalid"}
+
+
+def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(tmp_path):
+    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.6", "--out", "cut"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    rows = tmp_path / "cut" / "rows.jsonl"
+    wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 2)
+    workers = children_of(process.pid)
+    assert workers
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(is_running(pid) for pid in workers))
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert_each_round_once(rows)
+
+
+def test_dry_run_writes_nothing(tmp_path):
+    done = run("sweep", *SMALL, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "16 rows, of which 8 invalid" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_python_from_standard_input(tmp_path):
+    script = (
+        "import aabench\n"
+        "frame = aabench.sweep(in_channels=8, heads=2, dk=4, dv=4, resolution=4, out='o',\n"
+        "    device='cpu', seconds_per_case=0.02, attention='broadcast')\n"
+        "print(frame.loc[0, 'status'], frame.loc[0, 'latency_median_s'] > 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=script,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "ok True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "clues"),
+    [
+        (["--heads", "3", "--dk", "32", "--dv", "8"], ["impossible", "3 heads do not divide"]),
+        (["--heads", "3,5", "--dk", "32", "--dv", "8"], ["all 2 layers", "3 heads"]),
+        (["--dk", "8", "--kappa", "0.1"], ["--dk and --kappa"]),
+        (["--heads", "4:2"], ["backwards", "write 2:4"]),
+        (["--attention", "sdpa"], ["unknown attention form", "did you mean sdpa-bias"]),
+        (["--attention", "no_such_module:f"], ["no_such_module", "cannot be imported"]),
+        (["--device", "gpu"], ["unknown device"]),
+        (["--device", "cuda:99"], ["cuda:99"]),
+        (["--precision", "int8"], ["unknown precision", "fp32"]),
+        (["quikc"], ["unknown profile", "did you mean quick"]),
+        (["--headz", "4"], ["No such option"]),
+        (["--rounds", "0"], ["--rounds is out of range", "1 to 100"]),
+        (["--seconds-per-case", "nan"], ["--seconds-per-case is out of range"]),
+        (["--timeout", "-5"], ["--timeout is out of range"]),
+        (["--heads", "1:4000", "--batch", "1:1000"], ["more than a million", "--yes"]),
+        (["--format", "xml"], ["Invalid value for '--format'"]),
+        (["--out", "/proc/nothing/here"], ["cannot be made"]),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_written(tmp_path, words, clues):
+    done = run("sweep", *words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    flat = " ".join(done.stderr.replace("│", " ").split())
+    for clue in clues:
+        assert clue in flat
+    assert not list(tmp_path.iterdir())
+
+
+def assert_each_round_once(rows: Path) -> None:
+    records = [json.loads(line) for line in rows.read_text().splitlines()]
+    seen = [(record["key"], record["round"]) for record in records]
+    assert len(seen) == len(set(seen))
+
+
+def wait_for(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

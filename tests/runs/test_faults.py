@@ -1,0 +1,63 @@
+"""Faults of code under test: each costs its own row, says why, and nothing else."""
+
+import pytest
+
+import aabench
+
+FORMS = {
+    "good": ("ok", None),
+    "noisy": ("ok", None),
+    "reads_stdin": ("ok", None),
+    "leaks": ("ok", None),
+    "raises": ("crashed", "KeyError: 'no such head'"),
+    "refuses": ("unsupported", "needs a map of 3x3"),
+    "exits": ("crashed", "SystemExit"),
+    "exits_hard": ("crashed", "exit code 7"),
+    "segfaults": ("crashed", "SIGSEGV"),
+    "killed": ("crashed", "SIGKILL"),
+    "hangs": ("timeout", "--timeout 10 s"),
+    "hangs_holding_the_interpreter": ("timeout", "--timeout 10 s"),
+    "wrong_shape": ("wrong", "shape"),
+    "wrong_kind": ("wrong", "NoneType"),
+    "wrong_numbers": ("wrong", "its output disagrees"),
+    "wrong_gradient": ("wrong", "gradient of q disagrees"),
+    "not_a_number": ("wrong", "relative error nan"),
+    "out_of_memory": ("oom", "allocate"),
+}
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory):
+    return aabench.sweep(
+        in_channels=8,
+        heads=2,
+        dk=4,
+        dv=4,
+        resolution=4,
+        mode="train",
+        attention=[f"faulty_forms:{name}" for name in FORMS],
+        device="cpu",
+        seconds_per_case=0.02,
+        rounds=1,
+        timeout=10,
+        out=tmp_path_factory.mktemp("faults") / "run",
+    )
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_fault_is_a_row_with_its_reason(frame, name):
+    status, clue = FORMS[name]
+    row = frame[frame["attention"] == f"faulty_forms:{name}"].iloc[0]
+    assert row["status"] == status, row["reason"]
+    if clue is None:
+        assert row["reason"] is None
+        assert row["latency_median_s"] > 0
+        assert row["peak_allocated_bytes"] > row["base_bytes"] > 0
+        assert row["latency_ratio"] > 0
+    else:
+        assert clue in row["reason"]
+        assert not row["latency_median_s"] > 0  # what is wrong or lost is not timed
+
+
+def test_no_row_is_missing_and_none_is_extra(frame):
+    assert list(frame["attention"]) == [f"faulty_forms:{name}" for name in FORMS]
