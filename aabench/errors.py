@@ -27,7 +27,6 @@ class UsageError(AabenchError, ValueError):
         got: the value received.
         allowed: the values that would have been accepted.
         instead: what to type or do instead.
-
     """
 
     exit_code = EXIT_USAGE

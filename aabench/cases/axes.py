@@ -31,7 +31,6 @@ class Axis:
         read: turns one word into a value, or raises UsageError.
         default: the values when the axis is not given; None where another axis decides.
         steps: whether ``a:b:c`` ranges and ``2^3:2^6`` make sense.
-
     """
 
     name: str
@@ -52,7 +51,6 @@ class Axis:
 
         Raises:
             UsageError: an empty list, or a value that the axis does not take.
-
         """
         words = [word for item in _items(given) for word in self._words(item)]
         if not words:
@@ -293,7 +291,6 @@ def parse_axes(given: Mapping[str, Any]) -> dict[str, tuple[AxisValue, ...]]:
 
     Raises:
         UsageError: an unknown axis, a bad value, or two axes that exclude each other.
-
     """
     present = {name: value for name, value in given.items() if value is not None}
     for name in present:

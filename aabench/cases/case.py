@@ -67,7 +67,6 @@ class Case:
         compile: whether torch.compile wraps the module.
         memory_format: ``contiguous`` or ``channels-last``.
         optimizer: its name in ``train``, None in the other modes.
-
     """
 
     layer: Layer

@@ -25,7 +25,6 @@ class Entry:
         target: ``package.module:attribute`` of the layer side.
         summary: one line for ``aabench list``.
         cost: ``package.module:attribute`` of the closed form, or None: then it is traced.
-
     """
 
     name: str
@@ -41,7 +40,6 @@ class Catalogue:
         kind: the noun for error messages, such as ``attention form``.
         entries: the built-in entries.
         entry_point_group: where other packages register theirs.
-
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Catalogue:
 
         Raises:
             UnknownName: no such name; the nearest ones are offered.
-
         """
         if name in self._builtin:
             return self._builtin[name]
@@ -81,7 +78,6 @@ class Catalogue:
         Raises:
             UnknownName: no such name.
             UsageError: the module cannot be imported or lacks the attribute.
-
         """
         return import_attribute(self.entry(name).target)
 
@@ -101,7 +97,6 @@ def import_attribute(target: str) -> Any:
 
     Raises:
         UsageError: the module cannot be imported or lacks the attribute.
-
     """
     module_name, _, attribute = target.partition(":")
     here = str(Path.cwd())

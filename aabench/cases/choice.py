@@ -29,7 +29,6 @@ class Situation:
         height: H of the attention's map.
         width: W of the attention's map.
         has_tables: whether relative positions are added to the logits.
-
     """
 
     device_type: str
@@ -104,6 +103,9 @@ RULES: tuple[Rule, ...] = (
         "ordinary matrix products and additions, which every device has",
     ),
 )
+
+CANDIDATES: tuple[str, ...] = tuple(dict.fromkeys(rule.form for rule in RULES))
+"""The forms that ``auto`` may stand for."""
 
 
 def choose_attention(situation: Situation) -> Choice:

@@ -35,7 +35,6 @@ class Entry:
         upsilon: the ratio asked for, None where dv was given.
         problem: why this is no layer; None if it is one.
         notes: what was rounded or raised on the way from ratios to depths.
-
     """
 
     index: int
@@ -53,7 +52,6 @@ class Grid:
     Attributes:
         axes: values by axis name, complete and in the order of ``AXES``.
         min_key_depth_per_head: the floor on dk / Nh when dk comes from kappa.
-
     """
 
     axes: dict[str, tuple[AxisValue, ...]]
@@ -65,7 +63,6 @@ class Grid:
 
         Raises:
             UsageError: a bad axis, value or floor.
-
         """
         floor = min_key_depth_per_head
         if type(floor) is not int or not 0 <= floor <= 4096:

@@ -16,7 +16,6 @@ class Part:
         macs_step: multiply-accumulates of the whole step: backward and recomputation included.
         bytes_saved: bytes kept alive from its forward to its backward pass; 0 in inference.
         meaning: what it does, in a few words.
-
     """
 
     name: str

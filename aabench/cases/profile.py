@@ -23,7 +23,6 @@ class Profile:
         description: one line for ``aabench list profiles``.
         axes: axis values as written; flags override them one by one.
         settings: settings of the run as written.
-
     """
 
     name: str
@@ -49,7 +48,6 @@ def find_profile(name: str) -> Profile:
 
     Raises:
         UsageError: no such profile, or a file that is not one.
-
     """
     path = Path(name)
     if path.suffix == ".toml" or "/" in name:
@@ -72,7 +70,6 @@ def read_profile(path: Path) -> Profile:
 
     Raises:
         UsageError: unreadable, too large, broken TOML (the line is named), or a wrong key or type.
-
     """
     values = _read_toml(path)
     _check_keys(path, "a profile", values, ("description", "axes", "settings"))

@@ -18,7 +18,6 @@ class Rule:
             anything with those fields as numpy columns, and so uses only what both understand:
             arithmetic, comparison, ``&`` and ``|``. ``heads`` and the sizes are at least 1.
         sentence: what a layer that breaks it is told, with the values got and allowed.
-
     """
 
     broken: Callable[[Any], Any]

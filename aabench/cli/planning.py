@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from aabench.cli.output import OutputFormat, show_results
+from aabench.report.quantities import duration_text
 from aabench.runs.device_facts import DeviceFacts
 from aabench.runs.estimate import estimated_seconds
 from aabench.runs.executor import OneWorker
@@ -33,11 +34,3 @@ def show_plan(request: Request, format: OutputFormat) -> None:
         file=sys.stderr,
     )
 
-
-def duration_text(seconds: float) -> str:
-    """Such as ``40 s``, ``12 min`` or ``3.5 h``: an estimate deserves no more digits."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -27,7 +27,6 @@ class ProgressObserver:
     Args:
         console: where to.
         title: of the bar.
-
     """
 
     def __init__(self, console: Console, title: str) -> None:

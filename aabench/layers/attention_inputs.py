@@ -29,12 +29,13 @@ class AttentionInputs(NamedTuple):
 
     def situation(self) -> Situation:
         """What the rules behind ``auto`` want to know, read off the tensors."""
-        q, _, v, tables, (height, width) = self
+        q, k, v, tables, (height, width) = self
+        tensors = (q, k, v, *(tables or ()))
         return Situation(
             device_type=q.device.type,
             capability=capability_of(q.device),
             precision=precision_of(q.device, q.dtype),
-            training=torch.is_grad_enabled() and (q.requires_grad or v.requires_grad),
+            training=torch.is_grad_enabled() and any(x.requires_grad for x in tensors),
             tokens=height * width,
             key_depth_per_head=q.shape[-1],
             value_depth_per_head=v.shape[-1],
@@ -56,8 +57,18 @@ def precision_of(device: torch.device, dtype: torch.dtype) -> str:
     the inputs of its matrix products.
     """
     names = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
-    if torch.is_autocast_enabled(device.type) and dtype != torch.float64:
+    if dtype != torch.float64 and _is_autocast_on(device.type):
         return f"amp-{names.get(torch.get_autocast_dtype(device.type), 'fp32')}"
-    if dtype == torch.float32 and device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32:
+    if dtype == torch.float32 and device.type == "cuda" and _rounds_float32():
         return "tf32"
     return names.get(dtype, "fp32")
+
+
+def _is_autocast_on(device_type: str) -> bool:
+    # Asking about a device without autocast, such as meta, raises.
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def _rounds_float32() -> bool:
+    # The older flag, allow_tf32, raises once anything has set this newer one.
+    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"

@@ -1,4 +1,4 @@
-"""The clock: nanoseconds from a callable, elapsed time that never runs back, samples that make sense.
+"""The clock: nanoseconds from a callable, elapsed time that never runs back, sane durations.
 
 ``time.perf_counter_ns`` is the clock of every real measurement. It does not step on a healthy
 machine, but virtual machines that migrate or sleep have been seen to break that promise, and a
@@ -32,16 +32,28 @@ class Stopwatch:
 
     Args:
         clock: the source of nanoseconds.
+
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = clock()
         self._elapsed = 0
+        self._in_a_row = 0
 
     def elapsed_s(self) -> float:
-        """Seconds that the clock has gone forward since this watch was made."""
+        """Seconds that the clock has gone forward since this watch was made.
+
+        Raises:
+            ClockError: it has not moved forward between the last ``MOST_IN_A_ROW`` readings.
+
+        """
         now = self._clock()
+        self._in_a_row = 0 if now > self._last else self._in_a_row + 1
+        if self._in_a_row >= MOST_IN_A_ROW:
+            raise ClockError(
+                f"the clock stands still or runs back: {self._in_a_row} readings in a row"
+            )
         self._elapsed += max(0, now - self._last)
         self._last = now
         return self._elapsed * NANOSECONDS
@@ -60,6 +72,7 @@ class Durations:
 
         Raises:
             ClockError: none of the last ``MOST_IN_A_ROW`` durations could be one.
+
         """
         if math.isfinite(seconds) and seconds > 0:
             self.kept.append(seconds)
@@ -70,8 +83,7 @@ class Durations:
         if self._in_a_row >= MOST_IN_A_ROW:
             raise ClockError(
                 f"the clock stands still or runs back: {self._in_a_row} durations in a row were "
-                f"zero or negative, the last {seconds} s; restart the machine's time service or "
-                "measure on another machine"
+                f"zero or negative, the last {seconds} s; nothing can be timed on this machine"
             )
         return False
 

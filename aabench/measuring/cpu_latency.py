@@ -13,7 +13,8 @@ import math
 import time
 
 from aabench.measuring.clock import Clock, Durations, Stopwatch, call_seconds
-from aabench.measuring.garbage_collection import collection_paused
+from aabench.measuring.first_call import first_call_seconds
+from aabench.measuring.garbage_collection import collect_recent, collection_paused
 from aabench.measuring.latency import LatencyMeasurement
 from aabench.measuring.statistics import summarize
 from aabench.measuring.step import Step
@@ -31,6 +32,7 @@ def measure_cpu_latency(
     *,
     seconds: float,
     enough_samples: int = ENOUGH_SAMPLES,
+    first_call_s: float | None = None,
     clock: Clock = time.perf_counter_ns,
 ) -> LatencyMeasurement:
     """Time a step on the CPU: first call, warm-up, then samples until the stop rule ends them.
@@ -40,18 +42,22 @@ def measure_cpu_latency(
     is left as it is.
 
     Args:
-        step: the work; it must not have run before, or ``first_call_s`` is no first call.
+        step: the work.
         seconds: sampling time, on top of first call and warm-up.
         enough_samples: samples to aim for; see the top of this file.
+        first_call_s: what ``first_call_seconds`` gave, if the step has run before; None: it has
+            not, and its first call is timed here.
         clock: the source of nanoseconds.
 
     Raises:
         ClockError: the clock stands still or runs back.
         UsageError: ``seconds`` or ``enough_samples`` is not positive.
+
     """
     rule = cpu_rule(seconds, enough_samples)
     with collection_paused():
-        first_call_s = timed_call(step, clock)
+        if first_call_s is None:
+            first_call_s = first_call_seconds(step, clock=clock)
         warm = warm_up(
             lambda calls: [timed_call(step, clock) for _ in range(calls)],
             cap_s=min(CAP_SECONDS, WARM_UP_SHARE * seconds),
@@ -62,7 +68,7 @@ def measure_cpu_latency(
         samples_s=tuple(durations.kept),
         summary=summarize(durations.kept),
         calls_per_sample=calls,
-        first_call_s=first_call_s if first_call_s > 0 else None,
+        first_call_s=first_call_s,
         warmup_calls=warm.calls,
         warmup_settled=warm.settled,
         discarded_samples=durations.discarded,
@@ -77,6 +83,7 @@ def calls_per_sample(step_s: float, seconds: float, enough_samples: int = ENOUGH
         step_s: seconds of one warm step, positive.
         seconds: sampling time.
         enough_samples: samples to aim for within it.
+
     """
     sample_s = min(SAMPLE_SECONDS, seconds / enough_samples)
     return min(MOST_CALLS_PER_SAMPLE, max(1, math.ceil(sample_s / step_s)))
@@ -89,14 +96,13 @@ def timed_call(step: Step, clock: Clock) -> float:
     return duration
 
 
-def _sample(
-    step: Step, calls: int, rule: StopRule, clock: Clock
-) -> tuple[Durations, StopReason]:
+def _sample(step: Step, calls: int, rule: StopRule, clock: Clock) -> tuple[Durations, StopReason]:
     """Take samples until the rule says stop, one at least."""
     durations = Durations()
     watch = Stopwatch(clock)
     while True:
         durations.add(_mean_of_calls(step, calls, clock))
+        collect_recent()
         stopped_by = rule.reason(durations.kept, watch.elapsed_s())
         if stopped_by is not None and durations.kept:
             return durations, stopped_by

@@ -22,6 +22,7 @@ class LatencyMeasurement:
         warmup_settled: whether the step's time had settled when sampling began.
         discarded_samples: samples discarded because the clock misbehaved.
         stopped_by: why sampling ended.
+
     """
 
     samples_s: tuple[float, ...]

@@ -49,7 +49,9 @@ class Summary:
         minimum: smallest sample.
         ci_low: lower end of the median's 95 % confidence interval; None below 6 samples.
         ci_high: upper end of it; None below 6 samples.
-        outliers: samples whose modified z-score exceeds ``OUTLIER_Z``; they are in all other figures.
+        outliers: samples whose modified z-score exceeds ``OUTLIER_Z``; all figures
+            include them.
+
     """
 
     n: int
@@ -88,6 +90,7 @@ def summarize(samples_s: Sequence[float]) -> Summary:
 
     Raises:
         UsageError: there are no samples, or one is NaN, infinite, negative or zero.
+
     """
     ordered = np.sort(_checked(samples_s))
     p5, p25, median, p75, p95 = (float(p) for p in np.percentile(ordered, (5, 25, 50, 75, 95)))
@@ -109,10 +112,10 @@ def summarize(samples_s: Sequence[float]) -> Summary:
 def median_interval_rank(n: int) -> int | None:
     """The rank j for which the j-th smallest and j-th largest of n samples enclose the median.
 
-    The number of samples below the true median is binomial with p = 1/2, whatever the distribution,
-    so the interval from x_(j) to x_(n+1-j) misses it with probability 2 P(X < j). The largest j that
-    keeps this within 5 % is taken (David and Nagaraja, Order Statistics, section 7.1). Below 6
-    samples even the extremes do not reach 95 %: then the answer is None.
+    Whatever the distribution, the number X of samples below the true median is binomial with
+    p = 1/2, so the interval from x_(j) to x_(n+1-j) misses it with probability 2 P(X < j). The
+    largest j that keeps this within 5 % is taken (David and Nagaraja, Order Statistics, section
+    7.1). Below 6 samples even the extremes do not reach 95 %: then the answer is None.
     """
     below = np.arange(1, n // 2 + 1)
     log_probability = np.concatenate(([0.0], np.cumsum(np.log((n - below + 1) / below))))
@@ -122,7 +125,7 @@ def median_interval_rank(n: int) -> int | None:
 
 
 def drift_between(rounds: Sequence[Sequence[float]]) -> float | None:
-    """The largest relative difference between the medians of two rounds: (slowest - fastest) / fastest.
+    """The largest relative difference between two rounds' medians, (slowest - fastest) / fastest.
 
     Args:
         rounds: the samples of each round; rounds without samples are passed over.
@@ -132,6 +135,7 @@ def drift_between(rounds: Sequence[Sequence[float]]) -> float | None:
 
     Raises:
         UsageError: a sample is NaN, infinite, negative or zero.
+
     """
     medians = [float(np.median(_checked(samples))) for samples in rounds if len(samples) > 0]
     if len(medians) < 2:
@@ -152,6 +156,7 @@ def significant_digits(value: float, half_width: float | None) -> int:
 
     Raises:
         UsageError: the value is not finite, or the half-width is negative or not finite.
+
     """
     if not math.isfinite(value):
         raise UsageError("only a finite value has significant digits", got=value)

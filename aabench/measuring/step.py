@@ -12,4 +12,4 @@ class Step(Protocol):
         """Do the work once. What it returns is dropped at once."""
 
     def reset(self) -> None:
-        """Undo what a run leaves behind, such as gradients; called between runs, outside the clock."""
+        """Undo what a run leaves behind, such as gradients; never called inside the clock."""

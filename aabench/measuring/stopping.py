@@ -1,4 +1,4 @@
-"""Stop rules: when a measurement has enough samples, decided from samples and elapsed time alone."""
+"""Stop rules: when a measurement has enough samples, told from samples and elapsed time alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aabench.errors import UsageError
 from aabench.measuring.statistics import summarize
 
 StopReason = Literal["precise", "flat", "time", "count"]
-"""Why sampling ended: interval narrow enough, noise no longer changing, time over, or sample limit."""
+"""Why sampling ended: a narrow interval, noise that no longer changes, time, or too many samples."""
 
 PRECISE_HALF_WIDTH = 0.01
 """Half-width of the median's confidence interval, relative to the median, that is good enough."""
@@ -48,6 +48,7 @@ class StopRule:
 
     Raises:
         UsageError: a limit that is not positive and finite.
+
     """
 
     seconds: float
@@ -75,6 +76,7 @@ class StopRule:
         Args:
             samples_s: positive seconds per step, in the order taken.
             elapsed_s: seconds since the first sample began.
+
         """
         count = len(samples_s)
         if count == 0:
@@ -83,8 +85,9 @@ class StopRule:
             return "time"
         if count >= self.most_samples:
             return "count"
-        if count < self.enough_samples:
-            return None
+        return self._said_enough(samples_s) if count >= self.enough_samples else None
+
+    def _said_enough(self, samples_s: Sequence[float]) -> StopReason | None:
         half_width = summarize(samples_s).relative_half_width
         if half_width is not None and half_width < PRECISE_HALF_WIDTH:
             return "precise"
@@ -103,7 +106,7 @@ def cpu_rule(seconds: float, enough_samples: int = ENOUGH_SAMPLES) -> StopRule:
 
 
 def cuda_rule(seconds: float, enough_samples: int = ENOUGH_SAMPLES) -> StopRule:
-    """Stop on CUDA at a half-width below 1 %, at flat noise, or at the seconds given, 15 at most."""
+    """Stop on CUDA at a half-width below 1 %, flat noise or the seconds given, at most 15."""
     return StopRule(min(seconds, CUDA_SECONDS), enough_samples, flat_window=FLAT_WINDOW)
 
 
@@ -117,6 +120,7 @@ def noise_is_flat(samples_s: Sequence[float], window: int = FLAT_WINDOW) -> bool
     Args:
         samples_s: positive seconds per step, in the order taken.
         window: number of latest samples that must have left the noise as it was.
+
     """
     before = len(samples_s) - window
     if before < ENOUGH_SAMPLES:

@@ -29,6 +29,7 @@ class WarmUp:
         calls: steps run.
         step_s: median seconds per step of the last block.
         settled: whether the last two blocks agreed; False: the time cap ended the warm-up.
+
     """
 
     calls: int
@@ -48,6 +49,7 @@ def warm_up(time_calls: Callable[[int], Sequence[float]], cap_s: float = CAP_SEC
 
     Raises:
         ClockError: the clock stands still or runs back.
+
     """
     durations = Durations()
     calls, block, total_s, previous = 0, 1, 0.0, math.inf

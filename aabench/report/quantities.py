@@ -19,6 +19,9 @@ LARGEST_IN_ONE_UNIT = 100_000
 SMALLEST_IN_ONE_UNIT = 0.01
 """A column keeps one unit while its values lie between these; beyond, each cell names its own."""
 
+BEST_READ = 30.0
+"""Where the middle of a column's values should come to lie in its unit."""
+
 MOST_DIGITS = 5
 """Significant digits that a spread may ask for; nobody reads more in a terminal."""
 
@@ -160,21 +163,25 @@ def natural_unit(value: float, scale: Scale, digits: int = 3) -> Unit:
 
 def common_unit(values: Iterable[Number], scale: Scale) -> Unit | None:
     """One unit in which a whole column reads well, or None if the values lie too far apart."""
-    magnitudes = sorted(
+    magnitudes = [
         abs(value)
         for value in values
         if value is not None and not is_missing(value) and value and math.isfinite(value)
-    )
+    ]
     if not magnitudes:
         return scale.units[0]
-    smallest, largest = magnitudes[0], magnitudes[-1]
-    typical = natural_unit(magnitudes[len(magnitudes) // 2], scale)
-    by_distance = sorted(scale.units, key=lambda unit: abs(math.log(unit.size / typical.size)))
-    for unit in by_distance:
-        low_enough = largest / unit.size < LARGEST_IN_ONE_UNIT
-        if low_enough and smallest / unit.size >= SMALLEST_IN_ONE_UNIT:
-            return unit
-    return None
+    smallest, largest = min(magnitudes), max(magnitudes)
+    middle = math.sqrt(smallest) * math.sqrt(largest)
+    return min(
+        (
+            unit
+            for unit in scale.units
+            if smallest / unit.size >= SMALLEST_IN_ONE_UNIT
+            and largest / unit.size < LARGEST_IN_ONE_UNIT
+        ),
+        key=lambda unit: abs(math.log(middle / unit.size / BEST_READ)),
+        default=None,
+    )
 
 
 def significant(value: float, digits: int = 3) -> str:

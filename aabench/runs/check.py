@@ -51,7 +51,6 @@ def check_form(case: Case, device: torch.device) -> None:
     Raises:
         WrongResult: it disagrees with the float64 reference.
         UnsupportedCase: the form refuses it.
-
     """
     training = case.mode != "infer"
     layer = case.layer
@@ -84,7 +83,6 @@ def check_case(subject: Subject, seed: int) -> dict[str, Any]:
 
     Raises:
         WrongResult: they disagree.
-
     """
     case = subject.case
     with torch.inference_mode(), _autocast(case, subject.input.device):

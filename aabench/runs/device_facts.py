@@ -14,7 +14,6 @@ class DeviceFacts:
         device: the torch device, such as ``cpu`` or ``cuda:0``.
         name: the processor's or card's name.
         capability: CUDA compute capability, None on the CPU.
-
     """
 
     device: str

@@ -59,7 +59,6 @@ def sweep(
     Raises:
         UsageError: something in the call cannot be used; nothing was run or written.
         RunError: the run could not go on; what was measured is kept.
-
     """
     settings = {
         "device": device,

@@ -12,12 +12,8 @@ from aabench.cases.case import Case
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.measuring.out_of_memory import recognise_out_of_memory
 from aabench.runs.check import WrongResult, check_case, check_form
-from aabench.runs.readings import (
-    first_call,
-    latency_readings,
-    memory_figures,
-    memory_readings,
-)
+from aabench.runs.phases import Phases
+from aabench.runs.readings import Readings, first_call, read_latency, read_memory
 from aabench.runs.subject import build_subject, numeric_flags
 from aabench.runs.task import Outcome, Task
 from aabench.runs.tracing import traced_counts
@@ -25,23 +21,35 @@ from aabench.runs.tracing import traced_counts
 
 def execute(task: Task) -> Outcome:
     """Measure one task; whatever it raises becomes the outcome."""
-    device = torch.device(task.device)
-    figures: dict[str, Any] = {}
+    readings = Readings()
+    figures, phases = readings.figures, Phases()
+    status, reason, tainted = "ok", None, False
     try:
+        device = torch.device(task.device)
         refuse_precision(task.case, device)
         with numeric_flags(task.case):
-            samples = _measure(task, device, figures)
+            _measure(task, device, readings, phases)
     except UnsupportedCase as error:
-        return _failed(task, "unsupported", str(error), figures)
+        status, reason = "unsupported", str(error)
     except WrongResult as error:
-        return _failed(task, "wrong", str(error), {**figures, **error.figures})
+        status, reason = "wrong", str(error)
+        figures |= error.figures
     except UsageError as error:
-        return _failed(task, "invalid", str(error), figures)
+        status, reason = "invalid", str(error)
     except (Exception, SystemExit) as error:  # code under test may raise anything at all
-        return _raised(task, error, figures)
-    finally:
+        status, reason, tainted = *_unexpected(error, figures), True
+    with phases.phase("clearing"):
         gc.collect()
-    return Outcome("ok", None, finite(figures), samples, device=task.device)
+    return Outcome(
+        status=status,
+        reason=reason,
+        figures=finite(figures),
+        samples_s=readings.samples_s if status == "ok" else [],
+        warnings=[str(remark) for remark in readings.remarks],
+        device=task.device,
+        phases_s=phases.seconds,
+        tainted=tainted,
+    )
 
 
 def refuse_precision(case: Case, device: torch.device) -> None:
@@ -49,7 +57,6 @@ def refuse_precision(case: Case, device: torch.device) -> None:
 
     Raises:
         UnsupportedCase: with the formats that it has.
-
     """
     if case.precision == "tf32" and device.type != "cuda":
         raise UnsupportedCase(
@@ -68,39 +75,46 @@ def finite(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure(task: Task, device: torch.device, figures: dict[str, Any]) -> list[float]:
-    """Fill in the figures of this round as they come; returns its samples."""
+def _measure(task: Task, device: torch.device, readings: Readings, phases: Phases) -> None:
+    """Fill in the readings of this round as they come."""
+    figures = readings.figures
     first_round = task.round == 0
     has_attention = not task.case.layer.is_plain
     if first_round and has_attention:
-        check_form(task.case, device)
-    subject = build_subject(task.case, device, task.seed)
+        with phases.phase("check"):
+            check_form(task.case, device)
+    with phases.phase("building"):
+        subject = build_subject(task.case, device, task.seed)
     if first_round:
-        figures |= traced_counts(task.case)
+        with phases.phase("counting"):
+            figures |= traced_counts(task.case)
         if has_attention:
-            figures |= check_case(subject, task.seed)
-    first_call_s = first_call(subject)
+            with phases.phase("check"):
+                figures |= check_case(subject, task.seed)
+    with phases.phase("first call"):
+        first_call_s = first_call(subject)
     if first_round:
         figures["first_call_s"] = first_call_s
-        figures |= memory_figures(memory_readings(subject))
-    latency, samples = latency_readings(subject, task.seconds, task.enough_samples, first_call_s)
-    figures |= latency
-    return samples
+        with phases.phase("memory"):
+            read_memory(subject, readings)
+    with phases.phase("latency"):
+        read_latency(
+            subject,
+            readings,
+            seconds=task.seconds,
+            enough_samples=task.enough_samples,
+            first_call_s=first_call_s,
+        )
 
 
-def _failed(task: Task, status: str, reason: str, figures: dict[str, Any]) -> Outcome:
-    return Outcome(status, reason, finite(figures), device=task.device)
-
-
-def _raised(task: Task, error: BaseException, figures: dict[str, Any]) -> Outcome:
-    """An unexpected error: out of memory if it is, a crash otherwise; the worker is not used again."""
+def _unexpected(error: BaseException, figures: dict[str, Any]) -> tuple[str, str]:
+    """Status and reason of an error that nobody raised on purpose: memory ran out, or a crash."""
     memory = recognise_out_of_memory(error)
     if memory is None:
-        reason = f"{type(error).__name__}: {error}".strip()[:500]
-        return Outcome("crashed", reason, finite(figures), device=task.device, tainted=True)
+        return "crashed", f"{type(error).__name__}: {error}".strip()[:500]
     figures |= {
         "requested_bytes": memory.requested_bytes,
         "total_bytes": memory.total_bytes,
         "free_bytes": memory.free_bytes,
     }
-    return Outcome("oom", memory.message, finite(figures), device=task.device, tainted=True)
+    return "oom", memory.message

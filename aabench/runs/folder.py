@@ -67,7 +67,6 @@ class RunFolder:
     Attributes:
         path: the folder.
         problems: what was found damaged while reading, one sentence each; the rest was kept.
-
     """
 
     path: Path
@@ -83,7 +82,6 @@ class RunFolder:
 
         Raises:
             UsageError: it cannot be written.
-
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -99,7 +97,6 @@ class RunFolder:
 
         Raises:
             UsageError: a file, or a folder with other things in it.
-
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--out {self.path} is a file", instead="give a folder")
@@ -117,7 +114,6 @@ class RunFolder:
 
         Raises:
             UsageError: missing, damaged, or written by a newer aabench.
-
         """
         path = self.path / MANIFEST
         if not path.exists():
@@ -174,7 +170,6 @@ class RunFolder:
 
         Raises:
             RunError: the file system is full or gone; what was stored before stays readable.
-
         """
         try:
             place = self._append_samples(task, outcome.samples_s) if outcome.samples_s else None
@@ -244,6 +239,8 @@ def _record_line(record: Record, task: Task) -> dict[str, Any]:
         "case": task.case.to_dict(),
         "figures": outcome.figures,
         "warnings": outcome.warnings,
+        "sample_warnings": outcome.sample_warnings,
+        "phases_s": outcome.phases_s,
         "samples": record.sample_place,
     }
 
@@ -257,7 +254,9 @@ def _read_record(line: bytes) -> Record:
         reason=values["reason"],
         figures=dict(values["figures"]),
         warnings=list(values["warnings"]),
+        sample_warnings=list(values["sample_warnings"]),
         device=str(values["device"]),
+        phases_s=dict(values["phases_s"]),
     )
     place = values["samples"]
     return Record(
@@ -274,7 +273,6 @@ def _append_line(path: Path, values: dict[str, Any]) -> tuple[int, int]:
 
     Returns:
         (offset, length) of the line.
-
     """
     line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode() + b"\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

@@ -33,7 +33,6 @@ def device_facts(device: str) -> DeviceFacts:
 
     Raises:
         UsageError: it does not.
-
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":

@@ -22,7 +22,6 @@ class PlannedRow:
         key: the case's key, "" where there is nothing to measure.
         plain_key: the key of the convolution it is compared with, "" for that convolution itself.
         notes: what happened on the way from the axis values to the case.
-
     """
 
     entry: Entry

@@ -22,7 +22,6 @@ def pooled_figures(
 
     Returns:
         Values by column name, and ``remark — remedy`` lines.
-
     """
     summary = summarize(list(chain.from_iterable(rounds)))
     drift = drift_between(rounds)

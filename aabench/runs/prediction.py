@@ -14,7 +14,6 @@ def predicted_figures(cases: dict[str, Case], facts: DeviceFacts) -> dict[str, d
     Args:
         cases: resolved cases by key.
         facts: the device they are predicted for.
-
     """
     from aabench.cost.columns import LayerColumns
     from aabench.cost.layers import predict_layers

@@ -28,7 +28,6 @@ def load_run(path: str | Path) -> pd.DataFrame:
 
     Raises:
         UsageError: not a run folder, or one of a newer schema.
-
     """
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():

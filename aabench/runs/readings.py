@@ -1,20 +1,47 @@
-"""The readings of a subject: what measuring says of it, as values by column name."""
+"""The readings of a subject: what measuring says of it, by column name, and what it says against it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from aabench.measuring.cpu_latency import measure_cpu_latency
 from aabench.measuring.cpu_memory import measure_cpu_memory
 from aabench.measuring.cuda_allocator import CudaAllocator
 from aabench.measuring.cuda_device import CudaDevice
-from aabench.measuring.cuda_latency import measure_cuda_latency
+from aabench.measuring.cuda_latency import CudaLatencyMeasurement, measure_cuda_latency
 from aabench.measuring.cuda_memory import measure_cuda_memory
+from aabench.measuring.energy import EnergyMeasurement, measure_energy
 from aabench.measuring.first_call import first_call_seconds
+from aabench.measuring.gpu_reading import GpuReading
 from aabench.measuring.memory import MemoryMeasurement
+from aabench.measuring.nvml import GpuReader
+from aabench.measuring.warning_rules import (
+    Remark,
+    gpu_remarks,
+    latency_remarks,
+    memory_remarks,
+)
 from aabench.runs.subject import Subject
 
-Figures = dict[str, Any]
+
+@dataclass
+class Readings:
+    """What is known of a subject so far.
+
+    Attributes:
+        figures: values by column name.
+        samples_s: seconds per step, one per sample.
+        remarks: what makes the figures doubtful.
+    """
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    samples_s: list[float] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def first_call(subject: Subject) -> float | None:
@@ -25,18 +52,11 @@ def first_call(subject: Subject) -> float | None:
     return first_call_seconds(subject, synchronize=CudaDevice(device).synchronize)
 
 
-def memory_readings(subject: Subject) -> MemoryMeasurement:
+def read_memory(subject: Subject, readings: Readings) -> None:
     """The memory of one step; the subject must have run once."""
-    device = subject.input.device
-    if device.type == "cpu":
-        return measure_cpu_memory(subject, subject.base_tensors, warmup_calls=0)
-    allocator = CudaAllocator(device)
-    return measure_cuda_memory(subject, subject.base_tensors, allocator, warmup_calls=1)
-
-
-def memory_figures(memory: MemoryMeasurement) -> Figures:
-    """A memory measurement by column name."""
-    return {
+    memory = _memory(subject)
+    readings.remarks += memory_remarks(memory)
+    readings.figures |= {
         "peak_allocated_bytes": memory.peak_allocated_bytes,
         "base_bytes": memory.base_bytes,
         "step_peak_bytes": memory.step_peak_bytes,
@@ -47,28 +67,73 @@ def memory_figures(memory: MemoryMeasurement) -> Figures:
     }
 
 
-def latency_readings(
-    subject: Subject, seconds: float, enough_samples: int, first_call_s: float | None
-) -> tuple[Figures, list[float]]:
-    """The latency of a subject that has run once: figures of this round, and its samples."""
+def _memory(subject: Subject) -> MemoryMeasurement:
     device = subject.input.device
     if device.type == "cpu":
-        cpu = measure_cpu_latency(
+        return measure_cpu_memory(subject, subject.base_tensors, warmup_calls=0)
+    return measure_cuda_memory(subject, subject.base_tensors, CudaAllocator(device), warmup_calls=1)
+
+
+def read_latency(
+    subject: Subject,
+    readings: Readings,
+    *,
+    seconds: float,
+    enough_samples: int,
+    first_call_s: float | None,
+) -> None:
+    """The latency of a subject that has run once, and on CUDA what the card said meanwhile."""
+    device = subject.input.device
+    if device.type == "cpu":
+        latency = measure_cpu_latency(
             subject, seconds=seconds, enough_samples=enough_samples, first_call_s=first_call_s
         )
-        return {"calls_per_sample": cpu.calls_per_sample}, list(cpu.samples_s)
-    cuda = measure_cuda_latency(
-        subject,
-        CudaDevice(device),
-        seconds=seconds,
-        enough_samples=enough_samples,
-        first_call_s=first_call_s,
-    )
-    figures = {
+        readings.samples_s = list(latency.samples_s)
+        readings.figures["calls_per_sample"] = latency.calls_per_sample
+        readings.remarks += latency_remarks(latency)
+        return
+    with _watched_card(device, readings) as reader:
+        card = CudaDevice(device)
+        cuda = measure_cuda_latency(
+            subject, card, seconds=seconds, enough_samples=enough_samples, first_call_s=first_call_s
+        )
+        energy = measure_energy(subject, card, reader, cuda.warm.summary.median)
+    _enter_cuda_latency(readings, cuda, energy, subject.case.batch)
+
+
+def _enter_cuda_latency(
+    readings: Readings, cuda: CudaLatencyMeasurement, energy: EnergyMeasurement, batch: int
+) -> None:
+    readings.samples_s = list(cuda.warm.samples_s)
+    readings.remarks += latency_remarks(cuda.warm, is_launch_bound=cuda.launch_bound)
+    readings.figures |= {
         "calls_per_sample": cuda.warm.calls_per_sample,
         "latency_cold_median_s": None if cuda.cold is None else cuda.cold.median,
         "latency_graph_median_s": None if cuda.graph is None else cuda.graph.median,
+        "graph_refused": cuda.graph_refusal,
         "host_enqueue_median_s": cuda.host_enqueue_s,
         "launch_bound": cuda.launch_bound,
+        "energy_per_item_j": energy.joules_per_item(batch),
+        "energy_source": energy.source,
     }
-    return figures, list(cuda.warm.samples_s)
+    readings.figures |= card_figures(energy.busy)
+
+
+def card_figures(busy: GpuReading) -> dict[str, Any]:
+    """What NVML said of the card while it worked."""
+    return {
+        "gpu_sm_clock_hz": busy.sm_clock_hz,
+        "gpu_memory_clock_hz": busy.memory_clock_hz,
+        "gpu_temperature_c": busy.temperature_c,
+        "gpu_power_w": busy.power_w,
+    }
+
+
+@contextmanager
+def _watched_card(device: torch.device, readings: Readings) -> Iterator[GpuReader]:
+    """NVML's reader of a card; what it saw before and after is turned into remarks."""
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    with GpuReader(uuid) as reader:
+        before = reader.read()
+        yield reader
+        readings.remarks += gpu_remarks([before, reader.read()])

@@ -31,7 +31,6 @@ class Request:
         folder: where the rows go.
         again: put an earlier run in this folder aside and start anew.
         retry: measure again what crashed or timed out.
-
     """
 
     name: str
@@ -60,7 +59,6 @@ class Request:
         Raises:
             UsageError: anything that cannot be used; a grid without one possible case; more than a
                 million cases without ``yes``.
-
         """
         given = {name: value for name, value in axes.items() if value is not None}
         name, base_settings = "sweep", {}

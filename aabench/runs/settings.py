@@ -29,7 +29,6 @@ class RunSettings:
         timeout: seconds after which the round of one case is given up.
         seed: of the order of cases and of their inputs.
         isolate: a fresh worker process for every case.
-
     """
 
     device: str = "auto"
@@ -54,7 +53,6 @@ class RunSettings:
 
         Raises:
             UsageError: an unknown setting or a value out of range.
-
         """
         known = [field.name for field in fields(cls)]
         merged: dict[str, Any] = {}

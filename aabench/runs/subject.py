@@ -31,7 +31,6 @@ class Subject:
         input: (B, Fin, H, W); needs a gradient unless in ``infer``.
         optimizer: None except in ``train``.
         output_gradient: what backward starts from: random, fixed by the first step, None in ``infer``.
-
     """
 
     case: Case
@@ -86,7 +85,6 @@ def build_subject(case: Case, device: torch.device, seed: int) -> Subject:
     Raises:
         UsageError: the layer cannot be built.
         UnsupportedCase: the form refuses it.
-
     """
     torch.manual_seed(seed)
     layer = build_layer(case, device)
@@ -108,7 +106,6 @@ def build_layer(case: Case, device: torch.device) -> AugmentedConv2d:
 
     Raises:
         UsageError: no such layer.
-
     """
     shape = case.layer
     with torch.device(device):
@@ -125,7 +122,7 @@ def build_layer(case: Case, device: torch.device) -> AugmentedConv2d:
             attention="auto" if shape.is_plain else case.attention,
             resolution=(shape.height, shape.width),
         )
-    return layer.to(dtype=dtype_of(case), memory_format=memory_format_of(case))
+    return layer.to(dtype_of(case)).to(memory_format=memory_format_of(case))
 
 
 def dtype_of(case: Case) -> torch.dtype:

@@ -62,7 +62,6 @@ class Sweep:
         request: what was asked for.
         executor: where its tasks run.
         observer: who is told.
-
     """
 
     def __init__(self, request: Request, executor: Executor, observer: Observer) -> None:
@@ -83,7 +82,6 @@ class Sweep:
         Raises:
             UsageError: the folder holds another run, or this machine is not the one it began on.
             RunError: the run itself cannot go on.
-
         """
         path = self._request.folder
         check_folder(self._request)
@@ -180,15 +178,14 @@ class Sweep:
         """Put an outcome on disk, with what was predicted and what all rounds say together."""
         key = task.case.key
         figures = dict(outcome.figures)
-        warnings = list(outcome.warnings)
+        remarks: list[str] = []
         if task.round == 0:
             figures = {**self._predicted.get(key, {}), **figures}
         if outcome.samples_s:
             earlier = self._earlier_samples(key, task.round)
             pooled, remarks = pooled_figures(task.case, figures, [*earlier, outcome.samples_s])
             figures |= pooled
-            warnings += remarks
-        stored = replace(outcome, figures=figures, warnings=warnings)
+        stored = replace(outcome, figures=figures, sample_warnings=remarks)
         self._ledger.enter(self._folder.append(task, stored))
         self._observer.finished(task, stored)
 
@@ -202,7 +199,6 @@ def check_folder(request: Request) -> None:
 
     Raises:
         UsageError: a file, other things, or another grid's run.
-
     """
     folder = RunFolder(request.folder)
     if folder.exists and not request.again:
@@ -216,7 +212,6 @@ def make_folder(path: Path) -> None:
 
     Raises:
         UsageError: it cannot be made.
-
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -232,7 +227,6 @@ def check_same_run(manifest: Manifest, request: Request) -> None:
 
     Raises:
         UsageError: the folder's grid or settings are not the request's.
-
     """
     folder = request.folder
     if manifest.grid != request.grid:

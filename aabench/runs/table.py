@@ -26,11 +26,12 @@ def merge_records(records: Iterable[Record]) -> dict[str, Figures]:
     """
     merged: dict[str, Figures] = {}
     for record in records:
-        figures = merged.setdefault(record.key, {"warnings": []})
+        figures = merged.setdefault(record.key, {"warnings": [], "sample_warnings": []})
         outcome = record.outcome
         figures.update(outcome.figures)
         figures["status"], figures["reason"] = outcome.status, outcome.reason
         figures["device"] = outcome.device
+        figures["sample_warnings"] = outcome.sample_warnings
         figures["warnings"] = list(dict.fromkeys([*figures["warnings"], *outcome.warnings]))
     return merged
 
@@ -54,7 +55,7 @@ def _row(planned: PlannedRow, results: dict[str, Figures]) -> Figures:
         row["reason"] = NOT_YET
         return row
     row.update(figures)
-    row["warnings"] = " | ".join(figures["warnings"]) or None
+    row["warnings"] = " | ".join([*figures["warnings"], *figures["sample_warnings"]]) or None
     _compare(row, results.get(planned.plain_key))
     return row
 

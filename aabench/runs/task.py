@@ -20,7 +20,6 @@ class Task:
         enough_samples: samples to aim for in it.
         seed: of weights and inputs.
         attempt: 0, or how often this round was retried.
-
     """
 
     case: Case
@@ -50,10 +49,11 @@ class Outcome:
         reason: why it is not ok, in one sentence.
         figures: values by column name; a column not measured is absent.
         samples_s: seconds per step, one per sample of this round.
-        warnings: ``remark — remedy`` lines.
+        warnings: ``remark — remedy`` lines of this round.
+        sample_warnings: the same of the samples of all rounds so far.
         device: the device it ran on.
+        phases_s: seconds by phase of the work.
         tainted: whether the worker should not measure anything else.
-
     """
 
     status: str
@@ -61,7 +61,9 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
     samples_s: list[float] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    sample_warnings: list[str] = field(default_factory=list)
     device: str = ""
+    phases_s: dict[str, float] = field(default_factory=dict)
     tainted: bool = False
 
     def to_dict(self) -> dict[str, Any]:

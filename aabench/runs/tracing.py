@@ -21,7 +21,6 @@ def traced_counts(case: Case) -> dict[str, Any]:
 
     Returns:
         ``params`` and, where the form could be traced, ``traced_macs``.
-
     """
     shape = case.layer
     plain_numbers = replace(case, precision="fp32", memory_format="contiguous", compile=False)

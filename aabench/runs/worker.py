@@ -7,6 +7,7 @@ close what it likes. The process ends when its pipe does.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ def main() -> None:
     _send(replies, hello(sys.argv[2], sys.argv[3:]))
     from aabench.runs.execution import execute  # after the greeting: the parent plans meanwhile
 
+    gc.freeze()  # collecting after each case need not look at all that torch has imported
     for line in requests:
         outcome = execute(Task.from_dict(json.loads(line)))
         _send(replies, outcome.to_dict())

@@ -35,7 +35,6 @@ class WorkerProcess:
     Args:
         device: the device it is to describe in its greeting, ``auto`` included.
         outside_code: ``package.module:attribute`` targets that it must be able to import.
-
     """
 
     def __init__(self, device: str, outside_code: Sequence[str] = ()) -> None:

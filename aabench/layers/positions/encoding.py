@@ -22,9 +22,7 @@ class PositionEncoding(nn.Module):
 
     extra_channels: int = 0
 
-    def __init__(
-        self, in_channels: int, depth_per_head: int, resolution: tuple[int, int]
-    ) -> None:
+    def __init__(self, in_channels: int, depth_per_head: int, resolution: tuple[int, int]) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.depth_per_head = depth_per_head

@@ -1,0 +1,132 @@
+"""The attention: the sizes that every form's closed form is computed from, and the form's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from aabench.cost.columns import Column
+from aabench.cost.execution import Execution
+from aabench.cost.timeline import Block, Timeline
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attention:
+    """Attentions that run alike, one per case; N = height * width.
+
+    Attributes:
+        batch: B.
+        heads: Nh.
+        key_depth: dk / Nh.
+        value_depth: dv / Nh.
+        height: H of the attention's map.
+        width: W of the attention's map.
+        has_tables: whether relative positions are added to the logits.
+        trains: whether a backward pass follows.
+        merges_heads: whether B and Nh are one dimension in memory, because one of them is 1: then
+            k and v go into products as they are; else as copies.
+        has_one_map: whether there is a single image with a single head.
+        execution: where and in which numbers.
+
+    """
+
+    batch: Column
+    heads: Column
+    key_depth: Column
+    value_depth: Column
+    height: Column
+    width: Column
+    has_tables: bool
+    trains: bool
+    merges_heads: bool
+    has_one_map: bool
+    execution: Execution
+
+    @property
+    def merges_query_heads(self) -> bool:
+        """Whether q, scaled into a tensor of its own, goes into products as it is."""
+        return self.merges_heads or not self.execution.channels_last
+
+    @property
+    def tokens(self) -> Column:
+        """N, the pixels that attend to each other."""
+        return self.height * self.width
+
+    @property
+    def maps(self) -> Column:
+        """Elements of the full (B, Nh, N, N) map."""
+        return self.queries * self.tokens
+
+    @property
+    def queries(self) -> Column:
+        """Rows of the map: B * Nh * N."""
+        return self.batch * self.heads * self.tokens
+
+    @property
+    def item(self) -> int:
+        """Bytes of an element that products take and give."""
+        return self.execution.computed
+
+    @property
+    def map_bytes(self) -> Column:
+        """Bytes of the full map."""
+        return self.maps * self.item
+
+    @property
+    def key_bytes(self) -> Column:
+        """Bytes of all keys; of all queries too."""
+        return self.queries * self.key_depth * self.item
+
+    @property
+    def value_bytes(self) -> Column:
+        """Bytes of all values; of the attended values too."""
+        return self.queries * self.value_depth * self.item
+
+    @property
+    def key_macs(self) -> Column:
+        """MACs of q k^T: B N^2 dk."""
+        return self.maps * self.key_depth
+
+    @property
+    def value_macs(self) -> Column:
+        """MACs of weights times v: B N^2 dv."""
+        return self.maps * self.value_depth
+
+
+class Gradients(NamedTuple):
+    """The blocks that hold the gradients of q (scaled), k and v."""
+
+    query: Block
+    key: Block
+    value: Block
+
+
+class Macs(NamedTuple):
+    """Multiply-accumulates of one product in its forward pass and in the whole step."""
+
+    forward: Column
+    step: Column
+
+
+Telling = Generator[Block, Block, Gradients]
+"""A form's memory, told on a timeline: it yields the attended values (B, Nh, N, dv/Nh), is sent their
+gradient, which it frees, and returns the gradients of its inputs. In inference it is left where it
+yielded."""
+
+
+class AttentionForm(Protocol):
+    """The closed form of one attention form: the attribute that a catalogue entry's ``cost`` names."""
+
+    def macs(self, attention: Attention) -> dict[str, Macs]:
+        """MACs as executed, by part: ``logits``, ``position logits`` and ``values``."""
+        ...
+
+    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+        """What the form allocates and frees from q (scaled) and kqv (which holds k and v)."""
+        ...
+
+
+def plain_macs(forward: Column, attention: Attention) -> Macs:
+    """A product whose two operands both need gradients: backward does it twice more."""
+    return Macs(forward, forward * 3 if attention.trains else forward)

@@ -1,0 +1,41 @@
+"""Printing to a text stream that may be a terminal, a pipe or a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO
+
+from rich.console import Console, RenderableType
+
+PIPE_WIDTH = 160
+"""Width of what goes into a file or a pipe, unless the environment says ``COLUMNS``."""
+
+_SUBSTITUTES = str.maketrans("×–—±─→…µ█", "x--~->.u#")
+"""What stands for a symbol on a terminal that has no such letter, one for one."""
+
+
+def print_to(
+    stream: IO[str], render: Callable[[int], RenderableType], *, width: int | None = None
+) -> None:
+    """Print what ``render`` makes for the width of a stream, in terminal cells.
+
+    Colours only on a terminal. Symbols that the stream's encoding lacks are replaced one for one,
+    so that columns stay aligned.
+    """
+    console = Console(file=stream, width=width)
+    if width is None:
+        is_told = console.is_terminal or "COLUMNS" in os.environ
+        width = console.width if is_told else PIPE_WIDTH
+        console = Console(file=stream, width=width)
+    with console.capture() as capture:
+        console.print(render(width), crop=False)
+    stream.write(_printable(capture.get(), getattr(stream, "encoding", None) or "utf-8"))
+
+
+def _printable(text: str, encoding: str) -> str:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_SUBSTITUTES).encode(encoding, "replace").decode(encoding)
+    return text

@@ -1,0 +1,114 @@
+"""What aabench itself costs: start-up of quick commands, and time per case beyond the measuring.
+
+Run with ``python benchmarks/harness.py``; prints a Markdown table. Ratios and medians only: the
+machine it runs on is named in the table.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aabench
+from aabench.runs.door import measure
+from aabench.runs.request import Request
+from aabench.runs.task import Outcome, Task
+
+QUICK = (
+    ["--help"],
+    ["sweep", "--help"],
+    ["list", "attentions"],
+    ["list", "columns"],
+)
+REPEATS = 7
+
+
+class Watch:
+    """An observer that notes when each task was handed out and when its outcome was on disk."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._begun = 0.0
+
+    def planned(self, tasks: int, done: int) -> None:
+        """Nothing to note."""
+
+    def started(self, task: Task) -> None:
+        """Note the time."""
+        self._begun = time.perf_counter()
+
+    def finished(self, task: Task, outcome: Outcome) -> None:
+        """Note what the task took beyond the phases of its own work."""
+        elapsed = time.perf_counter() - self._begun
+        self.seconds.append(elapsed - sum(outcome.phases_s.values()))
+
+
+def startup_rows() -> list[tuple[str, str]]:
+    """Median and range of the wall time of quick commands, beside an empty interpreter's."""
+    commands = [[sys.executable, "-c", "pass"]]
+    commands += [[sys.executable, "-m", "aabench", *words] for words in QUICK]
+    rows = []
+    times: dict[int, list[float]] = {index: [] for index in range(len(commands))}
+    for _ in range(REPEATS):
+        for index, command in enumerate(commands):
+            start = time.perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            times[index].append(time.perf_counter() - start)
+    for index, command in enumerate(commands):
+        name = "python -c pass" if index == 0 else f"aabench {' '.join(QUICK[index - 1])}"
+        rows.append((name, spread(times[index])))
+    return rows
+
+
+def overhead_rows(cases: int) -> list[tuple[str, str]]:
+    """Time per task beyond warm-up, samples, memory pass, check and building, early and late."""
+    with tempfile.TemporaryDirectory() as folder:
+        axes = {
+            "in_channels": 8,
+            "heads": 1,
+            "dk": 1,
+            "dv": 1,
+            "attention": "broadcast",
+            "resolution": 4,
+            "batch": f"1:{cases}",
+        }
+        settings = {"device": "cpu", "seconds_per_case": 0.01, "rounds": 1}
+        watch = Watch()
+        request = Request.of(None, axes, settings, out=Path(folder) / "run")
+        measure(request, watch)
+        rows = (Path(folder) / "run" / "rows.jsonl").read_text().splitlines()
+        phases = [json.loads(row)["phases_s"] for row in rows]
+    quarter = max(1, len(watch.seconds) // 4)
+    result = [
+        (f"beyond the phases, first quarter of {len(rows)} tasks", spread(watch.seconds[1:quarter])),
+        ("beyond the phases, last quarter", spread(watch.seconds[-quarter:])),
+    ]
+    for name in sorted({name for phase in phases for name in phase}):
+        values = [phase[name] for phase in phases if name in phase]
+        result.append((f"phase {name}", spread(values)))
+    return result
+
+
+def spread(seconds: list[float]) -> str:
+    """Median and range in milliseconds."""
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    return f"{middle * 1e3:.1f} ms ({low * 1e3:.1f} to {high * 1e3:.1f})"
+
+
+def main() -> None:
+    """Print the table."""
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    print(f"aabench {aabench.__version__}, Python {platform.python_version()}, {platform.machine()}\n")
+    print("| what | median (range) |\n|---|---|")
+    for name, value in [*startup_rows(), *overhead_rows(cases)]:
+        print(f"| {name} | {value} |")
+
+
+if __name__ == "__main__":
+    main()
