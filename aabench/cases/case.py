@@ -80,10 +80,13 @@ class Case:
 
     @property
     def key(self) -> str:
-        """The content hash: equal for equal cases, on every machine and in every session."""
+        """The content hash: equal for equal cases, on every machine and at any time.
+
+        It begins with a letter, so that no reader of a CSV takes one for a number.
+        """
         values = [getattr(self, name) for name in _STEP_FIELDS]
         values += [getattr(self.layer, name) for name in _LAYER_FIELDS]
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+        return "c" + hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
     def canonical(self) -> Case:
         """The same work under its one name: attention's settings mean nothing without attention."""

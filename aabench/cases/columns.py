@@ -26,134 +26,226 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, the unit of its values ("" for none), its group and its meaning."""
+    """One column.
+
+    Attributes:
+        name: in the CSV and in the DataFrame.
+        kind: ``text``, ``whole`` (numbers), ``number`` or ``switch`` (true or false); every kind may be
+            empty.
+        unit: of its values, "" for none.
+        group: what it belongs to.
+        meaning: one line.
+    """
 
     name: str
+    kind: str
     unit: str
     group: str
     meaning: str
 
 
-def _group(group: str, *columns: tuple[str, str, str]) -> list[Column]:
-    return [Column(name, unit, group, meaning) for name, unit, meaning in columns]
+def _group(group: str, *columns: tuple[str, str, str, str]) -> list[Column]:
+    return [Column(name, kind, unit, group, meaning) for name, kind, unit, meaning in columns]
 
 
 COLUMNS: tuple[Column, ...] = (
     *_group(
         "outcome",
-        ("status", "", "what became of the case: " + ", ".join(STATUSES)),
-        ("reason", "", "why it is not ok, with the value got and the values allowed"),
-        ("notes", "", "what was rounded, raised or resolved on the way to this case"),
-        ("warnings", "", "what makes the figures doubtful, with a remedy each"),
+        ("status", "text", "", "what became of the case: " + ", ".join(STATUSES)),
+        ("reason", "text", "", "why it is not ok, with the value got and the values allowed"),
+        ("notes", "text", "", "what was rounded, raised or resolved on the way to this case"),
+        ("warnings", "text", "", "what makes the figures doubtful, with a remedy each"),
     ),
     *_group(
         "case",
-        ("in_channels", "channels", "input channels, Fin"),
-        ("out_channels", "channels", "output channels, Fout"),
-        ("kernel_size", "pixels", "side of the convolution's kernel"),
-        ("stride", "pixels", "stride of the layer"),
-        ("downsample", "", "further pooling of the attention's input, undone on its output"),
-        ("heads", "", "attention heads, Nh"),
-        ("dk", "channels", "key depth of all heads together"),
-        ("dv", "channels", "value depth of all heads together"),
-        ("kappa", "", "dk / Fout as asked for; empty where dk was given"),
-        ("upsilon", "", "dv / Fout as asked for; empty where dv was given"),
-        ("position", "", "position encoding"),
-        ("height", "pixels", "height of the layer's input"),
-        ("width", "pixels", "width of the layer's input"),
-        ("tokens", "pixels", "positions that attend to each other, N = H' * W'"),
-        ("batch", "images", "images per step"),
-        ("mode", "", "infer: forward; forward-backward; train: that and the optimiser step"),
-        ("precision", "", "number format"),
-        ("attention", "", "attention form that ran; none for the plain convolution"),
-        ("compile", "", "whether torch.compile wrapped the layer"),
-        ("memory_format", "", "layout of input and weights"),
-        ("optimizer", "", "optimiser of a train step"),
-        ("device", "", "device the case ran on"),
-        ("key", "", "content hash of the case; equal cases are measured once and share it"),
+        ("in_channels", "whole", "channels", "input channels, Fin"),
+        ("out_channels", "whole", "channels", "output channels, Fout"),
+        ("kernel_size", "whole", "pixels", "side of the convolution's kernel"),
+        ("stride", "whole", "pixels", "stride of the layer"),
+        (
+            "downsample",
+            "whole",
+            "",
+            "further pooling of the attention's input, undone on its output",
+        ),
+        ("heads", "whole", "", "attention heads, Nh"),
+        ("dk", "whole", "channels", "key depth of all heads together"),
+        ("dv", "whole", "channels", "value depth of all heads together"),
+        ("kappa", "number", "", "dk / Fout as asked for; empty where dk was given"),
+        ("upsilon", "number", "", "dv / Fout as asked for; empty where dv was given"),
+        ("position", "text", "", "position encoding"),
+        ("height", "whole", "pixels", "height of the layer's input"),
+        ("width", "whole", "pixels", "width of the layer's input"),
+        ("tokens", "whole", "pixels", "positions that attend to each other, N = H' * W'"),
+        ("batch", "whole", "images", "images per step"),
+        (
+            "mode",
+            "text",
+            "",
+            "infer: forward; forward-backward; train: that and the optimiser step",
+        ),
+        ("precision", "text", "", "number format"),
+        ("attention", "text", "", "attention form that ran; none for the plain convolution"),
+        ("compile", "switch", "", "whether torch.compile wrapped the layer"),
+        ("memory_format", "text", "", "layout of input and weights"),
+        ("optimizer", "text", "", "optimiser of a train step"),
+        ("device", "text", "", "device the case ran on"),
+        ("key", "text", "", "content hash of the case; equal cases are measured once and share it"),
     ),
     *_group(
         "counts",
-        ("params", "", "parameters of the layer"),
-        ("macs", "MAC", "multiply-accumulates of one step as its form executes it"),
-        ("flops", "FLOP", "2 * macs"),
-        ("flops_forward", "FLOP", "forward pass of one step, independent of the form"),
+        ("params", "whole", "", "parameters of the layer"),
+        ("macs", "whole", "MAC", "multiply-accumulates of one step as its form executes it"),
+        ("flops", "whole", "FLOP", "2 * macs"),
+        ("flops_forward", "whole", "FLOP", "forward pass of one step, independent of the form"),
         (
             "traced_macs",
+            "whole",
             "MAC",
             "forward MACs counted by torch's FlopCounterMode on the meta device",
         ),
-        ("counts_remark", "", "where closed form and trace disagree, by how much"),
+        ("counts_remark", "text", "", "where closed form and trace disagree, by how much"),
     ),
     *_group(
         "memory",
-        ("predicted_peak_bytes", "bytes", "predicted peak_allocated_bytes"),
+        ("predicted_peak_bytes", "whole", "bytes", "predicted peak_allocated_bytes"),
         (
             "peak_allocated_bytes",
+            "whole",
             "bytes",
             "most bytes alive in the allocator during one step, absolute",
         ),
         (
             "base_bytes",
+            "whole",
             "bytes",
             "of these, there before the step: weights, optimiser, input, target",
         ),
-        ("step_peak_bytes", "bytes", "peak_allocated_bytes - base_bytes"),
-        ("peak_reserved_bytes", "bytes", "most bytes the CUDA allocator held; empty on the CPU"),
-        ("outside_torch_bytes", "bytes", "bytes in use on the card outside torch's allocator"),
-        ("workspace_bytes", "bytes", "of the base, what cuBLAS keeps as workspace; CUDA only"),
-        ("allocator_retries", "", "times the CUDA allocator had to flush its cache and try again"),
-        ("requested_bytes", "bytes", "oom: the allocation that failed"),
-        ("total_bytes", "bytes", "oom: memory of the device"),
-        ("free_bytes", "bytes", "oom: what was free of it"),
+        ("step_peak_bytes", "whole", "bytes", "peak_allocated_bytes - base_bytes"),
+        (
+            "peak_reserved_bytes",
+            "whole",
+            "bytes",
+            "most bytes the CUDA allocator held; empty on the CPU",
+        ),
+        (
+            "outside_torch_bytes",
+            "whole",
+            "bytes",
+            "bytes in use on the card outside torch's allocator",
+        ),
+        (
+            "workspace_bytes",
+            "whole",
+            "bytes",
+            "of the base, what cuBLAS keeps as workspace; CUDA only",
+        ),
+        (
+            "allocator_retries",
+            "whole",
+            "",
+            "times the CUDA allocator had to flush its cache and try again",
+        ),
+        ("requested_bytes", "whole", "bytes", "oom: the allocation that failed"),
+        ("total_bytes", "whole", "bytes", "oom: memory of the device"),
+        ("free_bytes", "whole", "bytes", "oom: what was free of it"),
     ),
     *_group(
         "latency",
-        ("latency_median_s", "s", "median time of one warm step of the whole batch"),
-        ("latency_ci_low_s", "s", "lower end of the median's 95 % confidence interval"),
-        ("latency_ci_high_s", "s", "upper end of it"),
-        ("latency_iqr_s", "s", "interquartile range of the samples"),
-        ("latency_p5_s", "s", "5th percentile"),
-        ("latency_p95_s", "s", "95th percentile"),
-        ("latency_min_s", "s", "fastest sample"),
+        ("latency_median_s", "number", "s", "median time of one warm step of the whole batch"),
+        ("latency_ci_low_s", "number", "s", "lower end of the median's 95 % confidence interval"),
+        ("latency_ci_high_s", "number", "s", "upper end of it"),
+        ("latency_iqr_s", "number", "s", "interquartile range of the samples"),
+        ("latency_p5_s", "number", "s", "5th percentile"),
+        ("latency_p95_s", "number", "s", "95th percentile"),
+        ("latency_min_s", "number", "s", "fastest sample"),
         (
             "latency_cold_median_s",
+            "number",
             "s",
             "median with the L2 cache flushed before each step; CUDA only",
         ),
-        ("latency_graph_median_s", "s", "median of CUDA-graph replays, where capture is legal"),
-        ("graph_refused", "", "why the step could not be captured as a CUDA graph"),
-        ("host_enqueue_median_s", "s", "host time to enqueue one step; CUDA only"),
-        ("launch_bound", "", "whether the host's time explains the latency; CUDA only"),
-        ("first_call_s", "s", "first step of all: compilation, kernel choice, first allocation"),
-        ("samples", "", "samples behind the median, of all rounds"),
-        ("calls_per_sample", "", "steps timed together in one sample"),
-        ("outliers", "", "samples with a modified z-score above 14.8; counted, never removed"),
-        ("rounds", "", "rounds that measured this case"),
-        ("round_drift", "", "largest relative difference between the medians of two rounds"),
-        ("items_per_s", "images/s", "batch / latency_median_s"),
-        ("flops_per_s", "FLOP/s", "flops / latency_median_s"),
-        ("energy_per_item_j", "J", "energy of one image, the card's idle draw included; CUDA only"),
-        ("energy_source", "", "counter: the card's own; power: integrated from power readings"),
-        ("gpu_sm_clock_hz", "Hz", "clock of the multiprocessors while it worked"),
-        ("gpu_memory_clock_hz", "Hz", "clock of the card's memory while it worked"),
-        ("gpu_temperature_c", "°C", "temperature of the card while it worked"),
-        ("gpu_power_w", "W", "power the card drew while it worked"),
+        (
+            "latency_graph_median_s",
+            "number",
+            "s",
+            "median of CUDA-graph replays, where capture is legal",
+        ),
+        ("graph_refused", "text", "", "why the step could not be captured as a CUDA graph"),
+        ("host_enqueue_median_s", "number", "s", "host time to enqueue one step; CUDA only"),
+        ("launch_bound", "switch", "", "whether the host's time explains the latency; CUDA only"),
+        (
+            "first_call_s",
+            "number",
+            "s",
+            "first step of all: compilation, kernel choice, first allocation",
+        ),
+        ("samples", "whole", "", "samples behind the median, of all rounds"),
+        ("calls_per_sample", "whole", "", "steps timed together in one sample"),
+        (
+            "outliers",
+            "whole",
+            "",
+            "samples with a modified z-score above 14.8; counted, never removed",
+        ),
+        ("rounds", "whole", "", "rounds that measured this case"),
+        (
+            "round_drift",
+            "number",
+            "",
+            "largest relative difference between the medians of two rounds",
+        ),
+        ("items_per_s", "number", "images/s", "batch / latency_median_s"),
+        ("flops_per_s", "number", "FLOP/s", "flops / latency_median_s"),
+        (
+            "energy_per_item_j",
+            "number",
+            "J",
+            "energy of one image, the card's idle draw included; CUDA only",
+        ),
+        (
+            "energy_source",
+            "text",
+            "",
+            "counter: the card's own; power: integrated from power readings",
+        ),
+        ("gpu_sm_clock_hz", "whole", "Hz", "clock of the multiprocessors while it worked"),
+        ("gpu_memory_clock_hz", "whole", "Hz", "clock of the card's memory while it worked"),
+        ("gpu_temperature_c", "whole", "°C", "temperature of the card while it worked"),
+        ("gpu_power_w", "number", "W", "power the card drew while it worked"),
     ),
     *_group(
         "comparison",
-        ("conv_latency_median_s", "s", "the plain convolution this layer replaces, same run"),
-        ("conv_peak_allocated_bytes", "bytes", "its peak_allocated_bytes"),
-        ("conv_flops", "FLOP", "its flops"),
-        ("latency_ratio", "x", "latency_median_s / conv_latency_median_s"),
-        ("peak_ratio", "x", "peak_allocated_bytes / conv_peak_allocated_bytes"),
-        ("flops_ratio", "x", "flops / conv_flops"),
+        (
+            "conv_latency_median_s",
+            "number",
+            "s",
+            "the plain convolution this layer replaces, same run",
+        ),
+        ("conv_peak_allocated_bytes", "whole", "bytes", "its peak_allocated_bytes"),
+        ("conv_flops", "whole", "FLOP", "its flops"),
+        ("latency_ratio", "number", "x", "latency_median_s / conv_latency_median_s"),
+        ("peak_ratio", "number", "x", "peak_allocated_bytes / conv_peak_allocated_bytes"),
+        ("flops_ratio", "number", "x", "flops / conv_flops"),
     ),
     *_group(
         "check",
-        ("check_error", "", "relative error against the float64 reference, 64 random queries"),
-        ("check_bound", "", "the error allowed for this number format"),
+        (
+            "check_error",
+            "number",
+            "",
+            "relative error against the float64 reference, 64 random queries",
+        ),
+        ("check_bound", "number", "", "the error allowed for this number format"),
     ),
 )
 
 COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+
+DTYPES: dict[str, str] = {
+    column.name: {"text": "object", "whole": "Int64", "number": "float64", "switch": "boolean"}[
+        column.kind
+    ]
+    for column in COLUMNS
+}
+"""The pandas type of each column: the same whatever its values are, so that runs can be joined."""

@@ -31,7 +31,9 @@ def layer_command(
     axes: dict[str, str | None],
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Measure the case as well, and the convolution it replaces."),
+        typer.Option(
+            "--measure", help="Measure the case as well, and the convolution it replaces."
+        ),
     ] = False,
     device: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,4 +24,8 @@ def show_results(frame: pd.DataFrame, format: OutputFormat) -> None:
     """Write a results table to standard output."""
     from aabench.report.formats import write
 
+    if format is not OutputFormat.table and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding="utf-8"
+        )  # what programs read is UTF-8 whatever the terminal is
     write(frame, format.value, sys.stdout)

@@ -33,4 +33,3 @@ def show_plan(request: Request, format: OutputFormat) -> None:
         f"about {duration_text(seconds)} on {facts.name}; results would go to {request.folder}",
         file=sys.stderr,
     )
-

@@ -33,6 +33,10 @@ class Labels:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def at(self, row: int) -> str:
+        """The name in one row."""
+        return self.names[self.codes[row]]
+
     def take(self, rows: Column) -> Labels:
         """The names of some rows."""
         return Labels(self.codes[rows], self.names)
@@ -75,9 +79,10 @@ class LayerColumns:
     memory_format: Labels
     optimizer: Labels
     device_type: str = "cpu"
+    threads: int = 2
 
     def __post_init__(self) -> None:
-        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)[:-1]}
+        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)[:-2]}
         if len(set(lengths.values())) > 1:
             raise UsageError("columns of unequal length", got=lengths)
 
@@ -112,7 +117,7 @@ class LayerColumns:
     def _mapped(self, of_column: Any, of_labels: Any) -> LayerColumns:
         changed = {
             field.name: (of_labels if isinstance(column, Labels) else of_column)(column)
-            for field in fields(self)[:-1]
+            for field in fields(self)[:-2]
             for column in (getattr(self, field.name),)
         }
         return replace(self, **changed)

@@ -80,14 +80,14 @@ class Convolution:
         """Multiply-accumulates of the forward pass; the two products of backward are as many each."""
         return self.images * self.out_pixels * self.weights
 
-    def forward(self, memory: Timeline, execution: Execution) -> Block:
-        """Compute the output; what is left is one block of ``outputs`` elements."""
+    def forward(self, memory: Timeline, execution: Execution, kind: str = OUTPUT) -> Block:
+        """Compute the output; what is left is one block of this kind with ``outputs`` elements."""
         size = self.outputs * execution.computed
         if not execution.on_cpu:
-            return memory.allocate(OUTPUT, size)
+            return memory.allocate(kind, size)
         copies = _Copies.of(self, execution)
         if execution.channels_last:
-            output = memory.allocate(OUTPUT, size)
+            output = memory.allocate(kind, size)
             memory.scratch(WORKSPACE, copies.weight)
             return output
         accumulators = memory.allocate(WORKSPACE, copies.accumulators(self.out_channels * self.out_pixels))
@@ -96,7 +96,7 @@ class Convolution:
         weight = memory.allocate(WORKSPACE, copies.weight)
         result = memory.allocate(WORKSPACE, copies.result)
         memory.free(weight, source, accumulators)
-        output = memory.allocate(OUTPUT, size)
+        output = memory.allocate(kind, size)
         memory.free(result, columns)
         return output
 

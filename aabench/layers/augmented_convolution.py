@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, Self
 
 import torch
@@ -12,7 +13,13 @@ from torch import Tensor, nn
 from aabench.cases.case import Layer
 from aabench.cases.catalogue import ATTENTIONS, POSITIONS
 from aabench.cases.choice import AUTO, CANDIDATES, Choice, Situation, choose_attention
-from aabench.cases.depths import PUBLISHED_KEY_DEPTH_PER_HEAD, Ratio, key_depth, value_depth
+from aabench.cases.depths import (
+    PUBLISHED_KEY_DEPTH_PER_HEAD,
+    Ratio,
+    exact_ratio,
+    key_depth,
+    value_depth,
+)
 from aabench.cases.validity import layer_problem
 from aabench.errors import UsageError
 from aabench.layers.attention_inputs import AttentionInputs, capability_of, precision_of
@@ -139,16 +146,12 @@ class AugmentedConv2d(nn.Module):
         _count("heads", heads)
         _count("out_channels", out_channels)
         _count("min_key_depth_per_head", min_key_depth_per_head, least=0)
-        if not float(kappa) >= 0:
-            raise UsageError("kappa is negative", got=kappa, allowed="0 or more")
-        if not 0 <= float(upsilon) <= 1:
-            raise UsageError("upsilon is no part of the output", got=upsilon, allowed="0 to 1")
         return cls(
             in_channels,
             out_channels,
             kernel_size,
-            dk=key_depth(kappa, out_channels, heads, min_key_depth_per_head),
-            dv=value_depth(upsilon, out_channels, heads),
+            dk=key_depth(_ratio("kappa", kappa), out_channels, heads, min_key_depth_per_head),
+            dv=value_depth(_ratio("upsilon", upsilon, most=1), out_channels, heads),
             heads=heads,
             **same,
         )
@@ -207,7 +210,7 @@ class AugmentedConv2d(nn.Module):
         if not isinstance(name, str):
             raise UsageError(
                 "attention is named by text",
-                got=name,
+                got=type(name).__name__,
                 allowed=[AUTO, *ATTENTIONS.names(), "package.module:function"],
             )
         # Loaded here and not when first called: torch.compile cannot trace an import.
@@ -359,7 +362,23 @@ def _pair(resolution: int | tuple[int, int]) -> tuple[int, int]:
     Raises:
         UsageError: neither one positive number nor two.
     """
-    pair = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
-    if len(pair) != 2:
+    pair = (resolution, resolution) if isinstance(resolution, int) else resolution
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise UsageError("resolution is no pair", got=resolution, allowed="H or (H, W)")
     return _count("resolution", pair[0]), _count("resolution", pair[1])
+
+
+def _ratio(name: str, value: Ratio, most: int | None = None) -> Fraction:
+    """A ratio in exact arithmetic.
+
+    Raises:
+        UsageError: no number, negative, or above the most.
+    """
+    allowed = "0 or more" if most is None else f"0 to {most}"
+    try:
+        ratio = exact_ratio(value)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UsageError(f"{name} is no ratio", got=value, allowed=allowed) from error
+    if ratio < 0 or (most is not None and ratio > most):
+        raise UsageError(f"{name} is out of range", got=value, allowed=allowed)
+    return ratio

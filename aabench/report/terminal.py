@@ -29,7 +29,7 @@ def print_to(
         width = console.width if is_told else PIPE_WIDTH
         console = Console(file=stream, width=width)
     with console.capture() as capture:
-        console.print(render(width), crop=False)
+        console.print(render(width), soft_wrap=True)
     stream.write(_printable(capture.get(), getattr(stream, "encoding", None) or "utf-8"))
 
 

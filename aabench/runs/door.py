@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aabench.errors import RunError
 from aabench.runs.executor import OneWorker
 from aabench.runs.reading import write_table
 from aabench.runs.request import Request
@@ -82,7 +84,9 @@ def measure(request: Request, observer: Observer) -> pd.DataFrame:
     except BaseException:
         executor.close()
         if run.has_begun:
-            write_table(request.folder)
+            # The table is made from the records: what stopped the run matters more than its lack.
+            with contextlib.suppress(RunError):
+                write_table(request.folder)
         raise
     executor.close()
     return write_table(request.folder)

@@ -16,12 +16,13 @@ from aabench.errors import RunError, UsageError
 from aabench.runs.settings import RunSettings
 from aabench.runs.task import Outcome, Task
 
-MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE = (
+MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, SEAL = (
     "manifest.json",
     "environment.json",
     "rows.jsonl",
     "samples.jsonl",
     "results.csv",
+    "results.sealed",
 )
 
 
@@ -214,10 +215,32 @@ class RunFolder:
             )
             return []
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether ``results.csv`` is of a complete run and of the records as they are now."""
+        path = self.path / SEAL
+        if not path.exists():
+            return False
+        try:
+            sealed = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return False
+        return bool(sealed == self._fingerprint())
+
+    def seal(self) -> None:
+        """Note that ``results.csv`` holds the whole run."""
+        _write_json(self.path / SEAL, self._fingerprint())
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """What changes when the manifest, the records or the table do."""
+        names = (MANIFEST, ENVIRONMENT, ROWS, TABLE)
+        status = {name: (self.path / name).stat() for name in names if (self.path / name).exists()}
+        return {name: [found.st_size, found.st_mtime_ns] for name, found in status.items()}
+
     def discard(self) -> None:
         """Move an earlier run out of the way: its files stay beside the new ones, with its time."""
         stamp = time.strftime("%Y%m%dT%H%M%S")
-        for name in (MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE):
+        for name in (MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, SEAL):
             path = self.path / name
             if path.exists():
                 path.rename(path.with_name(f"{name}.before-{stamp}"))

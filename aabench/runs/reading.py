@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aabench.errors import UsageError
+from aabench.cases.columns import DTYPES
+from aabench.errors import RunError, UsageError
 from aabench.runs.device_facts import DeviceFacts
 from aabench.runs.folder import TABLE, RunFolder
 from aabench.runs.plan import Plan
-from aabench.runs.table import merge_records, table_of
+from aabench.runs.table import merge_records, table_of, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +38,19 @@ def load_run(path: str | Path) -> pd.DataFrame:
     manifest = folder.manifest()
     environment = folder.environment()
     facts = device_of(environment)
-    plan = Plan.of(manifest.grid, facts)
-    records = list(folder.records())
-    frame = table_of(plan, merge_records(records))
+    frame = _stored_table(folder)
+    complete = frame is not None
+    if frame is None:
+        plan = Plan.of(manifest.grid, facts)
+        records = list(folder.records())
+        frame = table_of(plan, merge_records(records))
+        complete = _is_complete(plan, records, manifest.settings.rounds)
     frame.attrs = {
         "name": manifest.name,
         "folder": str(folder.path),
         "device": facts.name,
         "environment": environment or {},
-        "complete": _is_complete(plan, records, manifest.settings.rounds),
+        "complete": complete,
         "problems": list(folder.problems),
     }
     return frame
@@ -59,12 +64,34 @@ def device_of(environment: dict[str, Any] | None) -> DeviceFacts:
 
 
 def write_table(folder: Path) -> pd.DataFrame:
-    """Write ``results.csv`` from the records and return its table."""
+    """Write ``results.csv`` from the records and return its table.
+
+    Raises:
+        RunError: there is no room for it; the records it is made from are kept.
+    """
     frame = load_run(folder)
     draft = folder / f"{TABLE}.draft"
-    frame.to_csv(draft, index=False)
-    draft.replace(folder / TABLE)
+    try:
+        frame.to_csv(draft, index=False)
+        draft.replace(folder / TABLE)
+        if frame.attrs["complete"] and not frame.attrs["problems"]:
+            RunFolder(folder).seal()
+    except OSError as error:
+        raise RunError(f"{folder / TABLE} cannot be written: {error.strerror}") from error
     return frame
+
+
+def _stored_table(folder: RunFolder) -> pd.DataFrame | None:
+    """The table of a complete run from its CSV, if neither it nor the records changed since.
+
+    Merging a hundred thousand records takes many times as long as reading what came of them.
+    """
+    import pandas as pd
+
+    if not folder.is_sealed:
+        return None
+    plain = {name: kind for name, kind in DTYPES.items() if kind != "boolean"}
+    return typed(pd.read_csv(folder.path / TABLE, dtype=plain))
 
 
 def _is_complete(plan: Plan, records: list[Any], rounds: int) -> bool:

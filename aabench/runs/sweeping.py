@@ -185,7 +185,9 @@ class Sweep:
             earlier = self._earlier_samples(key, task.round)
             pooled, remarks = pooled_figures(task.case, figures, [*earlier, outcome.samples_s])
             figures |= pooled
-        stored = replace(outcome, figures=figures, sample_warnings=remarks)
+        # Code under test may raise text of any shape; a row of a CSV is one line.
+        reason = None if outcome.reason is None else " ".join(outcome.reason.split())
+        stored = replace(outcome, reason=reason, figures=figures, sample_warnings=remarks)
         self._ledger.enter(self._folder.append(task, stored))
         self._observer.finished(task, stored)
 

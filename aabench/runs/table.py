@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aabench.cases.columns import COLUMN_NAMES
+from aabench.cases.columns import COLUMN_NAMES, DTYPES
 from aabench.runs.folder import Record
 from aabench.runs.plan import Plan, PlannedRow
 
@@ -42,7 +42,7 @@ def table_of(plan: Plan, results: dict[str, Figures]) -> pd.DataFrame:
 
     rows = [_row(planned, results) for planned in plan.rows]
     frame = pd.DataFrame.from_records(rows, columns=list(COLUMN_NAMES))
-    return _typed(frame)
+    return typed(frame)
 
 
 def _row(planned: PlannedRow, results: dict[str, Figures]) -> Figures:
@@ -104,13 +104,16 @@ def _compare(row: Figures, plain: Figures | None) -> None:
             row[ratio] = ours / theirs
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers stay whole numbers where some rows have none."""
-    for name in frame.columns:
-        column = frame[name].dropna()
-        if column.empty or not column.map(lambda value: type(value) is int).all():
-            continue
-        frame[name] = frame[name].astype("Int64")
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the schema's types.
+
+    Whole numbers stay whole where some rows have none, and text that is not there is None.
+    """
+    known = {name: kind for name, kind in DTYPES.items() if name in frame.columns}
+    frame = frame.astype(known)
+    for name, kind in known.items():
+        if kind == "object":
+            frame[name] = frame[name].where(frame[name].notna(), None)
     return frame
 
 

@@ -16,6 +16,15 @@ def seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The tensors here are tiny: handing them to a second thread costs more than the work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(params=ATTENTIONS.names())
 def form(request) -> str:
     """Each name of the catalogue; skipped, with the form's own reason, where it cannot run."""

@@ -108,7 +108,7 @@ def test_non_contiguous_input(form):
     value_depth=st.integers(1, 9),
     tables=st.booleans(),
 )
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=15)
 def agree_on_random_shapes(form, *, batch, heads, height, width, key_depth, value_depth, tables):
     inputs = random_inputs(
         batch, heads, (height, width), key_depth, value_depth, tables=tables, requires_grad=True

@@ -50,6 +50,8 @@ def test_invalid_cases_are_not_counted_as_possible() -> None:
     frame = sweep_frame(heads=(2, 8))
     frame.loc[frame["heads"] == 2, "status"] = "invalid"
     assert forms_of(frame)["ran"][1] == "6 of 6"
+    frame.loc[frame["attention"] == "broadcast", "status"] = "invalid"
+    assert forms_of(frame)["attention"] == ["materialized", "sdpa-bias"]
 
 
 def test_nothing_is_said_of_forms_that_have_no_figures() -> None:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from torch import Tensor
 from aabench.errors import UnsupportedCase, UsageError
 
 DEFAULT_BUFFER_BYTES = 16 * 2**20
-"""What a block may take unless told otherwise."""
+"""What a block may take unless told otherwise: much smaller blocks lose time, larger ones memory."""
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -51,7 +51,8 @@ def attend(
         v: (B, Nh, N, dv/Nh).
         tables: None, or (2H-1, dk/Nh) and (2W-1, dk/Nh).
         resolution: (H, W), with N = H * W.
-        buffer_bytes: the most that a block's logits, queries and results may take.
+        buffer_bytes: the most that a block's logits, queries and results may take, together with
+            their gradients in the backward pass.
 
     Returns:
         (B, Nh, N, dv/Nh), of v's data type and laid out channels first.
@@ -59,15 +60,32 @@ def attend(
     Raises:
         UnsupportedCase: an input is not floating point or has fewer than 16 bits; or, later, a
             gradient is differentiated a second time.
-        UsageError: the buffer is too small for one query.
+        UsageError: the buffer is too small for a single query.
     """
-    tensors = (q, k, v, *(tables or (None, None)))
-    for tensor in tensors:
+    inputs = _Inputs(q, k, v, *(tables or (None, None)))
+    for tensor in inputs:
         if tensor is not None and tensor.dtype not in _DTYPES:
             known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
             raise UnsupportedCase("blocked", f"an input is {tensor.dtype}; it takes {known}")
-    attended: Tensor = _BlockedAttention.apply(*tensors, *resolution, buffer_bytes)
+    pass
+    _queries_that_fit(inputs, resolution, buffer_bytes, copies=2)  # raises if none does
+    attended: Tensor = _BlockedAttention.apply(*inputs, *resolution, buffer_bytes)
     return attended
+
+
+class _Inputs(NamedTuple):
+    """What can be differentiated, in the order of the gradients."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    height: Tensor | None
+    width: Tensor | None
+
+    def computed_in(self) -> torch.dtype:
+        """The data type inside the blocks: the widest of the inputs', single precision at least."""
+        dtypes = (tensor.dtype for tensor in self if tensor is not None)
+        return reduce(torch.promote_types, dtypes, torch.float32)
 
 
 class _BlockedAttention(torch.autograd.Function):
@@ -126,16 +144,16 @@ def _forward(
     buffer_bytes: int,
 ) -> Tensor:
     """The attended values, (B, Nh, N, dv/Nh)."""
-    scratch = _Scratch.for_inputs(q, k, v, height, width)
-    tiling = _Tiling.within(buffer_bytes, 1, scratch.dtype, q, v, (H, W))
-    table = _joined(height, width, scratch.dtype)
+    inputs = _Inputs(q, k, v, height, width)
+    tiling = _Tiling.of(inputs, (H, W), buffer_bytes, copies=1)
+    workspace = _Workspace(inputs)
     attended = _channels_first(v)
     for heads in tiling.heads():
-        keys, values = scratch.load("keys", k[heads]), scratch.load("values", v[heads])
+        keys, values = workspace.load("keys", k[heads]), workspace.load("values", v[heads])
         for tile in tiling.tiles():
-            queries = scratch.load("queries", q[*heads, tile.pixels])
-            weights = _weights(scratch, queries, keys, table, tile)
-            block = scratch.take("attended", *values.shape[:2], tile.size)
+            queries = workspace.load("queries", q[*heads, tile.pixels])
+            weights = workspace.weights(queries, keys, tile)
+            block = workspace.take("attended", *values.shape[:2], tile.size)
             torch.bmm(values, weights.mT, out=block)
             _store(block, attended[*heads, tile.pixels])
     return attended
@@ -154,199 +172,294 @@ def _backward(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     """The gradients of q, k, v and both tables, in this order, without those not needed."""
-    scratch = _Scratch.for_inputs(q, k, v, height, width)
-    tiling = _Tiling.within(buffer_bytes, 2, scratch.dtype, q, v, (H, W))
-    table = _joined(height, width, scratch.dtype)
-    grad_q, grad_k, grad_v = (
-        _channels_first(x) if wanted else None for x, wanted in zip((q, k, v), needed[:3], strict=True)
-    )
-    needs_logits = any((*needed[:2], *needed[3:]))
-    grad_table = scratch.take("grad table", tiling.heads_in_a_block, q.shape[-1], 2 * (H + W - 1))
-    grad_table.zero_()
+    inputs = _Inputs(q, k, v, height, width)
+    needs_q, needs_k, needs_v, needs_height, needs_width = needed
+    needs_logits = needs_q or needs_k or needs_height or needs_width
+    tiling = _Tiling.of(inputs, (H, W), buffer_bytes, copies=2)
+    workspace = _Workspace(inputs)
+    grad_q, grad_k, grad_v = map(_channels_first, (q, k, v))
     for heads in tiling.heads():
-        keys, values = scratch.load("keys", k[heads]), scratch.load("values", v[heads])
-        grad_keys = scratch.take("grad keys", *keys.shape).zero_()
-        grad_values = scratch.take("grad values", *values.shape).zero_()
+        keys, values = workspace.load("keys", k[heads]), workspace.load("values", v[heads])
+        grad_keys = workspace.take("grad keys", *keys.shape).zero_()
+        grad_values = workspace.take("grad values", *values.shape).zero_()
         for tile in tiling.tiles():
-            queries = scratch.load("queries", q[*heads, tile.pixels])
-            upstream = scratch.load("upstream", grad_attended[*heads, tile.pixels])
-            weights = _weights(scratch, queries, keys, table, tile)
-            grad_values.baddbmm_(upstream, weights)
-            if not needs_logits:
-                continue
-            grad_logits = _grad_logits(scratch, upstream, values, weights)
-            grad_keys.baddbmm_(queries, grad_logits)
-            grad_queries = scratch.take("grad queries", *queries.shape)
-            torch.bmm(keys, grad_logits.mT, out=grad_queries)
-            if table is not None:
-                grad_offsets = _sum_by_offset(scratch, grad_logits, tile)
-                grad_queries.baddbmm_(table.expand(len(queries), -1, -1), grad_offsets.mT)
-                grad_table[: len(queries)].baddbmm_(queries, grad_offsets)
-            if grad_q is not None:
+            queries = workspace.load("queries", q[*heads, tile.pixels])
+            upstream = workspace.load("upstream", grad_attended[*heads, tile.pixels])
+            weights = workspace.weights(queries, keys, tile)
+            if needs_v:
+                grad_values.baddbmm_(upstream, weights)
+            if needs_logits:
+                grad_logits = workspace.grad_logits(upstream, values, weights)
+                grad_keys.baddbmm_(queries, grad_logits)
+                grad_queries = workspace.grad_queries(queries, keys, grad_logits, tile)
                 _store(grad_queries, grad_q[*heads, tile.pixels])
-        if grad_k is not None:
-            _store(grad_keys, grad_k[heads])
-        if grad_v is not None:
-            _store(grad_values, grad_v[heads])
-    gradients = [grad_q, grad_k, grad_v]
-    if table is not None and height is not None and width is not None:
-        rows = grad_table.sum(0).mT
-        gradients += [rows[: 2 * H - 1].to(height.dtype), rows[2 * H - 1 :].to(width.dtype)]
-    return [g for g, wanted in zip(gradients, needed) if wanted]
+        _store(grad_keys, grad_k[heads])
+        _store(grad_values, grad_v[heads])
+    gradients = [grad_q, grad_k, grad_v, *workspace.grad_tables()]
+    return [gradient for gradient, is_needed in zip(gradients, needed, strict=False) if is_needed]
 
 
-def _weights(
-    scratch: _Scratch, queries: Tensor, keys: Tensor, table: Tensor | None, tile: _Tile
-) -> Tensor:
-    """The softmax of the tile's logits, (G, R, N), in the buffer of the logits."""
-    G, d, R = queries.shape
-    logits = scratch.take("logits", G, R, keys.shape[-1])
-    if table is None:
-        torch.bmm(queries.mT, keys, out=logits)
-    else:
-        offsets = scratch.take("offsets", G, R, table.shape[-1])
-        torch.bmm(queries.mT, table.expand(G, -1, -1), out=offsets)
-        a, b = tile.by_key(offsets)
-        torch.add(a[..., :, None], b[..., None, :], out=tile.as_images(logits))
-        logits.baddbmm_(queries.mT, keys)
-    return torch.softmax(logits, -1, out=logits)
+class _Workspace:
+    """The memory that all blocks of one pass share, and what is computed in it.
 
+    Tensors are taken by name. The first block is the largest, so each is allocated once.
+    """
 
-def _grad_logits(scratch: _Scratch, upstream: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """From the attended values' gradient (G, dv, R) to that of the logits, (G, R, N)."""
-    gradient = scratch.take("grad logits", *weights.shape)
-    torch.bmm(upstream.mT, values, out=gradient)
-    return torch._softmax_backward_data(gradient, weights, -1, weights.dtype, grad_input=gradient)
-
-
-def _sum_by_offset(scratch: _Scratch, grad_logits: Tensor, tile: _Tile) -> Tensor:
-    """The gradient (G, R, S) of the products of queries and table, from that of the logits."""
-    S = 2 * (tile.H + tile.W - 1)
-    gradient = scratch.take("grad offsets", *grad_logits.shape[:2], S).zero_()
-    a, b = tile.by_key(gradient)
-    by_key = tile.as_images(grad_logits)
-    torch.sum(by_key, -1, out=a)
-    torch.sum(by_key, -2, out=b)
-    return gradient
-
-
-def _joined(height: Tensor | None, width: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    if height is None or width is None:
-        return None
-    return torch.cat((height.to(dtype), width.to(dtype))).mT.contiguous()
-
-
-def _channels_first(like: Tensor) -> Tensor:
-    B, Nh, N, d = like.shape
-    return torch.empty(B, Nh, d, N, dtype=like.dtype, device=like.device).mT
-
-
-def _store(block: Tensor, target: Tensor) -> None:
-    b, h, R, d = target.shape
-    target.mT.copy_(block.view(b, h, d, R))
-
-
-class _Scratch:
-    def __init__(self, dtype, device):
-        self.dtype = dtype; self.device = device
+    def __init__(self, inputs: _Inputs) -> None:
+        self._tables = (inputs.height, inputs.width)
+        self._dtype = inputs.computed_in()
+        self._device = inputs.q.device
         self._flat: dict[str, Tensor] = {}
+        self._table: Tensor | None = None
+        self._grad_table: Tensor | None = None
+        if inputs.height is not None and inputs.width is not None:
+            rows = (inputs.height.to(self._dtype), inputs.width.to(self._dtype))
+            self._table = torch.cat(rows).mT.contiguous()
 
-    @classmethod
-    def for_inputs(cls, *inputs):
-        dtypes = [x.dtype for x in inputs if x is not None]
-        return cls(reduce(torch.promote_types, dtypes, torch.float32), inputs[0].device)
-
-    def take(self, name, *shape):
+    def take(self, name: str, *shape: int) -> Tensor:
+        """The memory of this name in this shape, with whatever it holds."""
         size = math.prod(shape)
-        flat = self._flat.get(name)
-        if flat is None:
-            flat = self._flat[name] = torch.empty(size, dtype=self.dtype, device=self.device)
-        return flat[:size].view(shape)
+        if name not in self._flat:
+            self._flat[name] = torch.empty(size, dtype=self._dtype, device=self._device)
+        return self._flat[name][:size].view(shape)
 
-    def load(self, name, source):
-        b, h, R, d = source.shape
-        target = self.take(name, b * h, d, R)
-        target.view(b, h, d, R).copy_(source.mT)
-        return target
+    def load(self, name: str, pixels: Tensor) -> Tensor:
+        """A copy (G, d, R) of some heads' pixels (b, h, R, d), G = b * h, in the blocks' data type."""
+        b, h, R, d = pixels.shape
+        block = self.take(name, b * h, d, R)
+        block.view(b, h, d, R).copy_(pixels.mT)
+        return block
+
+    def weights(self, queries: Tensor, keys: Tensor, tile: _Tile) -> Tensor:
+        """The softmax over all keys of the tile's logits, (G, R, N)."""
+        G, _, R = queries.shape
+        logits = self.take("logits", G, R, keys.shape[-1])
+        if self._table is None:
+            torch.bmm(queries.mT, keys, out=logits)
+        else:
+            by_offset = self.take("by offset", G, R, self._table.shape[-1])
+            torch.bmm(queries.mT, self._table.expand(G, -1, -1), out=by_offset)
+            a, b = tile.by_key(by_offset)
+            torch.add(a[..., :, None], b[..., None, :], out=tile.keys_as_image(logits))
+            logits.baddbmm_(queries.mT, keys)
+        return torch.softmax(logits, -1, out=logits)
+
+    def grad_logits(self, upstream: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+        """The gradient (G, R, N) of the tile's logits from that of its results, (G, dv/Nh, R)."""
+        gradient = self.take("grad logits", *weights.shape)
+        torch.bmm(upstream.mT, values, out=gradient)
+        softmax_backward = torch.ops.aten._softmax_backward_data.out
+        softmax_backward(gradient, weights, -1, weights.dtype, grad_input=gradient)
+        return gradient
+
+    def grad_queries(
+        self, queries: Tensor, keys: Tensor, grad_logits: Tensor, tile: _Tile
+    ) -> Tensor:
+        """The gradient (G, dk/Nh, R) of the tile's queries; adds up the table's on the way."""
+        G = len(queries)
+        gradient = self.take("grad queries", *queries.shape)
+        torch.bmm(keys, grad_logits.mT, out=gradient)
+        if self._table is not None:
+            by_offset = self._summed_by_offset(grad_logits, tile)
+            gradient.baddbmm_(self._table.expand(G, -1, -1), by_offset.mT)
+            if self._grad_table is None:
+                self._grad_table = self._table.new_zeros(G, *self._table.shape)
+            self._grad_table[:G].baddbmm_(queries, by_offset)
+        return gradient
+
+    def grad_tables(self) -> tuple[Tensor, ...]:
+        """The gradients of both tables, of their own data types; none if nothing was added up."""
+        height, width = self._tables
+        if self._grad_table is None or height is None or width is None:
+            return ()
+        rows = self._grad_table.sum(0).mT
+        return (
+            torch.empty(height.shape, dtype=height.dtype, device=height.device).copy_(
+                rows[: len(height)]
+            ),
+            torch.empty(width.shape, dtype=width.dtype, device=width.device).copy_(
+                rows[len(height) :]
+            ),
+        )
+
+    def _summed_by_offset(self, grad_logits: Tensor, tile: _Tile) -> Tensor:
+        """The gradient (G, R, S) of the products of queries and table."""
+        columns = 2 * (tile.H + tile.W) - 2
+        by_offset = self.take("grad by offset", *grad_logits.shape[:2], columns).zero_()
+        a, b = tile.by_key(by_offset)
+        by_key = tile.keys_as_image(grad_logits)
+        torch.sum(by_key, -1, out=a)
+        torch.sum(by_key, -2, out=b)
+        return by_offset
 
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
+    """A rectangle of query pixels that lie next to each other in memory too."""
+
     top: int
     left: int
-    rows: int
-    columns: int
+    height: int
+    width: int
     H: int
     W: int
 
     @property
-    def size(self): return self.rows * self.columns
+    def size(self) -> int:
+        """R, the number of queries."""
+        return self.height * self.width
 
     @property
-    def pixels(self):
+    def pixels(self) -> slice:
+        """Which of the N pixels."""
         first = self.top * self.W + self.left
         return slice(first, first + self.size)
 
-    def as_images(self, x):
-        return x.view(-1, self.rows, self.columns, self.H, self.W)
+    def keys_as_image(self, logits: Tensor) -> Tensor:
+        """Logits (G, R, N) as (G, height, width, H, W)."""
+        return logits.view(-1, self.height, self.width, self.H, self.W)
 
-    def by_key(self, offsets):
-        G, R, S = offsets.shape
-        start = offsets.storage_offset()
-        a = offsets.as_strided((G, self.rows, self.columns, self.H), (R * S, self.columns * S - 1, S, 1), start + self.H - 1 - self.top)
-        b = offsets.as_strided((G, self.rows, self.columns, self.W), (R * S, self.columns * S, S - 1, 1), start + 2 * self.H - 1 + self.W - 1 - self.left)
+    def by_key(self, by_offset: Tensor) -> tuple[Tensor, Tensor]:
+        """What is indexed by offset, (G, R, S), seen by key row and by key column.
+
+        The offset j - i falls by one from a query to the next, so the strides of the query's row
+        or column are one element shorter than the distance in memory: the skew without a copy.
+
+        Returns:
+            Views a (G, height, width, H) and b (G, height, width, W), each element of which is one
+            element of ``by_offset``: logits are read through them, gradients written.
+        """
+        G, R, S = by_offset.shape
+        start = by_offset.storage_offset()
+        row, query = self.width * S, S
+        a = by_offset.as_strided(
+            (G, self.height, self.width, self.H),
+            (R * S, row - 1, query, 1),
+            start + self.H - 1 - self.top,
+        )
+        b = by_offset.as_strided(
+            (G, self.height, self.width, self.W),
+            (R * S, row, query - 1, 1),
+            start + 2 * self.H - 1 + self.W - 1 - self.left,
+        )
         return a, b
+
+
+_Heads = tuple[slice, slice]
+"""Some images and some of their heads."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tiling:
+    """How heads and queries are cut into blocks: at most so many of each at once."""
+
     B: int
     Nh: int
     H: int
     W: int
-    images_in_a_block: int
-    h: int
-    rows: int
-    columns: int
-
-    @property
-    def heads_in_a_block(self): return self.images_in_a_block * self.h
+    images_at_once: int
+    heads_at_once: int
+    rows_at_once: int
+    columns_at_once: int
 
     @classmethod
-    def within(cls, buffer_bytes, copies, dtype, q, v, resolution):
-        B, Nh, N, dk = q.shape
+    def of(
+        cls, inputs: _Inputs, resolution: tuple[int, int], buffer_bytes: int, copies: int
+    ) -> _Tiling:
+        """The largest blocks that fit the buffer.
+
+        As many heads at once as there are threads, because products of several heads run on one
+        thread each and quickest so; then as many queries as fit; then more heads.
+
+        Args:
+            inputs: what the attention is computed from.
+            resolution: (H, W).
+            buffer_bytes: what a block may take.
+            copies: 2 if the gradients of what is in a block are to fit as well, else 1.
+        """
+        B, Nh, N, _ = inputs.q.shape
         H, W = resolution
-        per_query = copies * dtype.itemsize * (N + 2 * (H + W - 1) + 2 * dk + 2 * v.shape[-1])
-        fit = buffer_bytes // per_query
-        if fit < 1:
-            raise UsageError("the buffer of the blocked attention is too small", got=f"{buffer_bytes} bytes", allowed=f"at least {per_query} bytes, what one of {N} queries takes")
-        threads = torch.get_num_threads()
-        whole = fit // N
-        if whole >= min(threads, B * Nh):
-            whole -= whole % threads if whole>threads else 0
-            images = max(1, min(B, whole // Nh))
-            images = even(B, images)
-            h = even(Nh, min(Nh, whole))
-            return cls(B, Nh, H, W, images, h, H, W)
-        h = min(Nh, threads)
-        fit = max(1, fit // h)
-        if fit >= W:
-            return cls(B, Nh, H, W, 1, h, even(H, min(fit // W, H)), W)
-        return cls(B, Nh, H, W, 1, h, 1, even(W, fit))
+        fitting = _queries_that_fit(inputs, resolution, buffer_bytes, copies)
+        parallel = min(torch.get_num_threads(), B * Nh)
+        together = min(fitting, parallel * max(1, fitting // (N * parallel)))
+        images, heads = _at_once(B, together // Nh), _at_once(Nh, together)
+        queries = fitting // (images * heads)
+        rows = _at_once(H, queries // W)
+        columns = W if queries >= W else _at_once(W, queries)
+        return cls(B, Nh, H, W, images, heads, rows, columns)
 
-    def heads(self):
-        for i in range(0, self.B, self.images_in_a_block):
-            for j in range(0, self.Nh, self.h):
-                yield slice(i, min(self.B, i + self.images_in_a_block)), slice(j, min(self.Nh, j + self.h))
+    def heads(self) -> Iterator[_Heads]:
+        """The heads of each block, the largest first."""
+        for image in range(0, self.B, self.images_at_once):
+            for head in range(0, self.Nh, self.heads_at_once):
+                yield (
+                    slice(image, min(self.B, image + self.images_at_once)),
+                    slice(head, min(self.Nh, head + self.heads_at_once)),
+                )
 
-    def tiles(self):
-        for y in range(0, self.H, self.rows):
-            for x in range(0, self.W, self.columns):
-                yield _Tile(y, x, min(self.rows, self.H - y), min(self.columns, self.W - x), self.H, self.W)
+    def tiles(self) -> Iterator[_Tile]:
+        """The queries of each block, the largest first."""
+        for top in range(0, self.H, self.rows_at_once):
+            for left in range(0, self.W, self.columns_at_once):
+                height = min(self.rows_at_once, self.H - top)
+                width = min(self.columns_at_once, self.W - left)
+                yield _Tile(top, left, height, width, self.H, self.W)
 
 
-def even(total, most):
-    return -(-total // -(-total // most))
+def _queries_that_fit(
+    inputs: _Inputs, resolution: tuple[int, int], buffer_bytes: int, copies: int
+) -> int:
+    """How many queries of one head, with all they need, the buffer holds.
+
+    Raises:
+        UsageError: not even one.
+    """
+    N, dk, dv = inputs.k.shape[-2], inputs.q.shape[-1], inputs.v.shape[-1]
+    H, W = resolution
+    numbers = N + 2 * (H + W) - 2 + 2 * dk + 2 * dv
+    query_bytes = numbers * copies * inputs.computed_in().itemsize
+    if buffer_bytes < query_bytes:
+        raise UsageError(
+            "the buffer of the blocked attention is too small for one query",
+            got=f"{buffer_bytes} bytes",
+            allowed=f"at least {query_bytes} bytes at {H}x{W}",
+        )
+    return buffer_bytes // query_bytes
 
 
-_opaque_forward = _opaque_backward = None
+def _at_once(total: int, most: int) -> int:
+    """The size of the parts, at most this many but one at least, when cut as evenly as can be."""
+    parts = -(-total // max(1, most))
+    return -(-total // max(1, parts))
+
+
+def _channels_first(like: Tensor) -> Tensor:
+    """Uninitialised (B, Nh, N, d) that lies in memory as a convolution wants it, (B, Nh, d, N)."""
+    B, Nh, N, d = like.shape
+    return torch.empty(B, Nh, d, N, dtype=like.dtype, device=like.device).mT
+
+
+def _store(block: Tensor, pixels: Tensor) -> None:
+    """Write (G, d, R) to some heads' pixels (b, h, R, d), in their data type."""
+    b, h, R, d = pixels.shape
+    pixels.mT.copy_(block.view(b, h, d, R))
+
+
+_opaque_forward = torch.library.custom_op(
+    "aabench::blocked_attention", _forward, mutates_args=()
+)
+_opaque_backward = torch.library.custom_op(
+    "aabench::blocked_attention_backward", _backward, mutates_args=()
+)
+
+
+@_opaque_forward.register_fake
+def _(q, k, v, height, width, H, W, buffer_bytes):
+    return _channels_first(v)
+
+
+@_opaque_backward.register_fake
+def _(grad_attended, q, k, v, height, width, H, W, buffer_bytes, needed):
+    gradients = [*map(_channels_first, (q, k, v))]
+    if height is not None: gradients += [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (height, width)]
+    return [gradient for gradient, is_needed in zip(gradients, needed, strict=False) if is_needed]

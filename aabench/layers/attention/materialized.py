@@ -42,13 +42,13 @@ def attend(
 
 def relative_logits(q: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Both summands of the logits as full maps (B, Nh, N, N), from q (B, Nh, H, W, dk/Nh)."""
-    height_table, width_table = tables
-    # [b, n, iy, ix, jx] repeated over jy, and the same of the transposed image.
-    width_map = relative_logits_1d(q, width_table).transpose(3, 4)
-    height_map = relative_logits_1d(q.transpose(2, 3), height_table).permute(0, 1, 4, 2, 5, 3)
     tokens = q.shape[2] * q.shape[3]
     full = (*q.shape[:2], tokens, tokens)
-    return height_map.reshape(full), width_map.reshape(full)
+    # Each axis is repeated and copied into query-by-key order before the other is begun.
+    across = q.transpose(2, 3)
+    height_map = relative_logits_1d(across, tables[0]).permute(0, 1, 4, 2, 5, 3).reshape(full)
+    width_map = relative_logits_1d(q, tables[1]).transpose(3, 4).reshape(full)
+    return height_map, width_map
 
 
 def relative_logits_1d(q: Tensor, table: Tensor) -> Tensor:

@@ -95,22 +95,26 @@ class _Size(NamedTuple):
     stages: int
 
 
-# (kind of product, padded depth up to) -> sizes of (forward, query gradients, key gradients).
-# Chosen from the compiled code for sm80 and sm90: no spilled registers at depths up to 128, and
-# less than the 99 KiB of shared memory that sm86 and sm89 have.
+# (kind of product, padded depth up to) -> sizes of (forward, query gradients, key gradients), read
+# off the code compiled for sm80 and sm90: few instructions a logit, no or few registers spilled,
+# and less than the 99 KiB of shared memory that sm86 and sm89 have (above 128 in double: more).
 _SIZES: dict[tuple[str, int], tuple[_Size, _Size, _Size]] = {
+    ("half", 32): (_Size(64, 64, 4, 3), _Size(64, 64, 4, 2), _Size(64, 64, 4, 2)),
     ("half", 64): (_Size(64, 64, 4, 3), _Size(64, 64, 4, 2), _Size(64, 64, 4, 2)),
-    ("half", 128): (_Size(64, 64, 4, 2), _Size(64, 64, 8, 2), _Size(64, 64, 8, 2)),
-    ("half", 256): (_Size(64, 32, 8, 2), _Size(32, 32, 4, 1), _Size(32, 32, 4, 1)),
-    ("tf32", 64): (_Size(64, 64, 4, 2), _Size(64, 64, 4, 2), _Size(64, 64, 4, 2)),
-    ("tf32", 128): (_Size(64, 32, 4, 2), _Size(64, 32, 4, 1), _Size(32, 64, 4, 1)),
-    ("tf32", 256): (_Size(32, 32, 4, 1), _Size(32, 32, 8, 1), _Size(32, 32, 8, 1)),
-    ("ieee", 64): (_Size(64, 32, 4, 2), _Size(64, 32, 4, 2), _Size(64, 32, 4, 2)),
-    ("ieee", 128): (_Size(64, 32, 8, 1), _Size(32, 32, 8, 1), _Size(32, 32, 8, 1)),
-    ("ieee", 256): (_Size(32, 32, 8, 1), _Size(16, 32, 8, 1), _Size(32, 16, 8, 1)),
-    ("double", 64): (_Size(32, 32, 4, 1), _Size(32, 32, 8, 1), _Size(32, 32, 8, 1)),
+    ("half", 128): (_Size(64, 64, 4, 2), _Size(64, 64, 4, 2), _Size(64, 64, 4, 1)),
+    ("half", 256): (_Size(64, 32, 4, 2), _Size(32, 32, 4, 1), _Size(32, 32, 4, 1)),
+    ("tf32", 32): (_Size(64, 64, 4, 2), _Size(64, 64, 4, 2), _Size(64, 64, 4, 2)),
+    ("tf32", 64): (_Size(64, 64, 4, 2), _Size(64, 32, 4, 2), _Size(32, 64, 4, 2)),
+    ("tf32", 128): (_Size(64, 32, 4, 2), _Size(32, 32, 4, 2), _Size(32, 32, 4, 2)),
+    ("tf32", 256): (_Size(16, 32, 4, 1), _Size(16, 32, 4, 1), _Size(16, 32, 4, 1)),
+    ("ieee", 32): (_Size(64, 32, 4, 2), _Size(64, 32, 4, 2), _Size(64, 32, 4, 2)),
+    ("ieee", 64): (_Size(32, 32, 4, 2), _Size(32, 32, 4, 2), _Size(32, 32, 4, 2)),
+    ("ieee", 128): (_Size(16, 32, 4, 1), _Size(32, 32, 8, 1), _Size(32, 32, 8, 1)),
+    ("ieee", 256): (_Size(16, 16, 8, 1), _Size(16, 16, 8, 1), _Size(16, 16, 8, 1)),
+    ("double", 32): (_Size(32, 32, 4, 1), _Size(16, 32, 4, 1), _Size(32, 32, 4, 1)),
+    ("double", 64): (_Size(32, 32, 4, 1), _Size(16, 32, 4, 1), _Size(32, 32, 4, 1)),
     ("double", 128): (_Size(16, 16, 4, 1), _Size(16, 16, 4, 1), _Size(16, 16, 4, 1)),
-    ("double", 256): (_Size(16, 16, 8, 1), _Size(16, 16, 8, 1), _Size(16, 16, 8, 1)),
+    ("double", 256): (_Size(16, 16, 4, 1), _Size(16, 16, 4, 1), _Size(16, 16, 4, 1)),
 }
 
 

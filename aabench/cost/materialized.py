@@ -1,0 +1,110 @@
+"""The closed form of `materialized`: the paper's skew, each axis repeated into a full map."""
+
+from __future__ import annotations
+
+from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
+from aabench.cost.columns import Column
+from aabench.cost.products import LogitsProduct, ValuesProduct
+from aabench.cost.timeline import (
+    GRADIENTS,
+    KQV,
+    LOGITS,
+    POSITION_LOGITS,
+    SOFTMAX,
+    Block,
+    Timeline,
+)
+
+
+class MaterializedForm:
+    """Five maps at most: the logits, both axes repeated, and both again in the order of the logits."""
+
+    channels_first = False
+
+    def macs(self, attention: Attention) -> dict[str, Macs]:
+        """q k^T, queries times all 2L-1 offsets of either axis, weights times v."""
+        macs = {"logits": plain_macs(attention.key_macs, attention)}
+        if attention.has_tables:
+            offsets = 2 * attention.height - 1 + 2 * attention.width - 1
+            products = attention.queries * attention.key_depth * offsets
+            macs["position logits"] = plain_macs(products, attention)
+        macs["values"] = plain_macs(attention.value_macs, attention)
+        return macs
+
+    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+        """The maps in the order in which they come and go."""
+        size = attention.map_bytes
+        logits = LogitsProduct(attention, memory, q, kqv)
+        summed = [logits.result]
+        axes: list[_Axis] = []
+        if attention.has_tables:
+            axes = [
+                _Axis(attention, memory, q, attention.width, attention.height),
+                _Axis(attention, memory, q, attention.height, attention.width),
+            ]
+            summed += [memory.allocate(POSITION_LOGITS, size, is_map=True) for _ in axes]
+            memory.free(*(axis.repeated for axis in axes))
+        weights = memory.allocate(SOFTMAX, size, is_map=True)
+        values = ValuesProduct(attention, memory, kqv)
+        memory.free(*summed)
+        if not attention.trains:
+            memory.free(weights)
+
+        gradient = yield values.result
+
+        of_weights, of_v = values.backward(gradient)
+        of_logits = memory.allocate(GRADIENTS, size, is_map=True)
+        memory.free(of_weights, weights)
+        of_q_parts = [axis.backward() for axis in reversed(axes)]
+        if of_q_parts:
+            of_q_by_position = memory.allocate(GRADIENTS, attention.key_bytes)
+            memory.free(*of_q_parts)
+        of_q, of_k = logits.backward()
+        memory.free(of_logits)
+        if of_q_parts:
+            memory.free(of_q_by_position)
+        return Gradients(of_q, of_k, of_v)
+
+
+class _Axis:
+    """The relative logits of one axis of length L: by offset, skewed to keys, repeated over the other.
+
+    Attributes:
+        repeated: the full map, its keys not yet in the order of the logits.
+
+    """
+
+    def __init__(
+        self, attention: Attention, memory: Timeline, q: Block, length: Column, other: Column
+    ) -> None:
+        self._attention, self._memory = attention, memory
+        lines = attention.batch * attention.heads * other * attention.item
+        self._by_offset = lines * length * (2 * length - 1)
+        self._padded = lines * length * 2 * length
+        self._skewed = lines * (length + 1) * (2 * length - 1)
+        self._by_key = lines * length * length
+        self._queries = (
+            memory.keep(q) if attention.has_one_map else memory.allocate(KQV, attention.key_bytes)
+        )
+        by_offset = memory.allocate(POSITION_LOGITS, self._by_offset)
+        if not attention.trains:
+            memory.free(self._queries)
+        padded = memory.allocate(POSITION_LOGITS, self._padded)
+        skewed = memory.allocate(POSITION_LOGITS, self._skewed)
+        memory.free(padded)
+        self.repeated = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
+        memory.free(by_offset, skewed)
+
+    def backward(self) -> Block:
+        """The gradient of q from this axis: the same way back."""
+        gradient = self._memory.allocate(GRADIENTS, self._by_key)
+        for size in (self._by_offset, self._skewed, self._padded, self._by_offset):
+            following = self._memory.allocate(GRADIENTS, size)
+            self._memory.free(gradient)
+            gradient = following
+        of_q = self._memory.allocate(GRADIENTS, self._attention.key_bytes)
+        self._memory.free(gradient, self._queries)
+        return of_q
+
+
+FORM = MaterializedForm()

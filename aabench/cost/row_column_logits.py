@@ -1,0 +1,79 @@
+"""Relative logits per key row and key column: two small products with Toeplitz tables."""
+
+from __future__ import annotations
+
+from aabench.cost.attention import Attention, Macs, plain_macs
+from aabench.cost.columns import Column
+from aabench.cost.timeline import GRADIENTS, KQV, POSITION_LOGITS, Block, Timeline
+
+
+def row_column_macs(attention: Attention) -> Macs:
+    """B N dk (H + W): each query times one vector for every key row and every key column."""
+    depths = attention.queries * attention.key_depth
+    return plain_macs(depths * (attention.height + attention.width), attention)
+
+
+class RowColumnLogits:
+    """The logits a (B, Nh, N, H) and b (B, Nh, N, W), and later the gradient of q from theirs.
+
+    The products run over rows (columns) of the image first, so q is copied for each, and each
+    result once more to bring the images first again; with one map only the columns' is.
+
+    Attributes:
+        rows: a.
+        columns: b.
+
+    """
+
+    def __init__(self, attention: Attention, memory: Timeline, q: Block) -> None:
+        self._attention, self._memory = attention, memory
+        self._saved: list[Block] = []
+        by_row = self._product(q, attention.height)
+        by_column = self._product(q, attention.width)
+        if attention.has_one_map:
+            self.rows = memory.keep(by_row)
+        else:
+            self.rows = memory.allocate(POSITION_LOGITS, by_row.size)
+        self.columns = memory.allocate(POSITION_LOGITS, by_column.size)
+        memory.free(by_row, by_column)
+
+    def backward(self) -> Block:
+        """The gradient of q, from the gradient of the sum over full maps, which is the caller's."""
+        memory = self._memory
+        of_columns = memory.allocate(GRADIENTS, self.columns.size)
+        of_rows = memory.allocate(GRADIENTS, self.rows.size)
+        of_q_by_column = self._product_backward(of_columns, self._attention.width)
+        of_q_by_row = self._product_backward(of_rows, self._attention.height)
+        of_q = memory.allocate(GRADIENTS, self._attention.key_bytes)
+        memory.free(of_q_by_column, of_q_by_row)
+        return of_q
+
+    def _product(self, q: Block, length: Column) -> Block:
+        """The logits of one dimension, its heads and images not yet first."""
+        attention, memory = self._attention, self._memory
+        table = memory.allocate(POSITION_LOGITS, self._table_bytes(length))
+        if attention.has_one_map:
+            queries = memory.keep(q)
+        else:
+            queries = memory.allocate(KQV, attention.key_bytes)
+        result = memory.allocate(POSITION_LOGITS, attention.queries * length * attention.item)
+        if attention.trains:
+            self._saved += [queries, table]
+        else:
+            memory.free(queries, table)
+        return result
+
+    def _product_backward(self, gradient: Block, length: Column) -> Block:
+        """The gradient of q from one dimension; the gradient given is freed."""
+        memory = self._memory
+        if not self._attention.has_one_map:
+            memory.free(gradient)
+            gradient = memory.allocate(GRADIENTS, gradient.size)
+        of_table = memory.allocate(GRADIENTS, self._table_bytes(length))
+        of_q = memory.allocate(GRADIENTS, self._attention.key_bytes)
+        memory.free(gradient, self._saved.pop(), self._saved.pop(), of_table)
+        return of_q
+
+    def _table_bytes(self, length: Column) -> Column:
+        """A Toeplitz table (L, dk/Nh, L)."""
+        return length * length * self._attention.key_depth * self._attention.item
