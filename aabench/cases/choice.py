@@ -88,9 +88,10 @@ RULES: tuple[Rule, ...] = (
         "the fused CPU kernel takes a mask that needs no gradient: one map, not four",
     ),
     Rule(
-        "sdpa-bias",
+        "broadcast",
         _on_cpu,
-        "the mask needs a gradient, so the math kernel runs; still the quickest of the listed forms",
+        "a mask that needs a gradient leaves the fused CPU kernel aside; of the forms with full "
+        "maps this one is the quickest to train and holds the fewest",
     ),
     Rule(
         "sdpa-bias",

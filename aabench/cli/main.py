@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aabench import __version__
-from aabench.cli import layer, listing, report, sweep
+from aabench.cli import doctor, layer, listing, report, sweep
 from aabench.errors import EXIT_INTERRUPTED, AabenchError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command("sweep")(sweep.sweep_command)
 app.command("layer")(layer.layer_command)
 app.command("report")(report.report_command)
 app.command("list")(listing.list_command)
+app.command("doctor")(doctor.doctor_command)
 
 
 def main() -> None:

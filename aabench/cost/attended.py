@@ -67,15 +67,17 @@ class AttendedBranch:
         memory, shapes = self._memory, self._shapes
         gradient = self._gradient_of_mixed(is_slice)
         of_values, of_mix = self._backward_mix(gradient)
-        of_q, of_k, of_v = self._backward_form(of_values)
+        of_q, of_k, of_v, channels_last = self._backward_form(of_values)
         unscaled = memory.allocate(GRADIENTS, self._attention.key_bytes)
         memory.free(of_q)
         assert shapes.kqv is not None
         of_kqv = memory.allocate(GRADIENTS, shapes.kqv.outputs * self._execution.computed)
         memory.free(unscaled, of_k, of_v)
-        if self._execution.channels_last:
-            memory.scratch(WORKSPACE, of_kqv.size)
+        copies = []
+        if channels_last != self._execution.channels_last:
+            copies = [memory.allocate(GRADIENTS, of_kqv.size)]
         of_pixels, of_weight = self._kqv.backward(of_kqv)
+        memory.free(*copies)
         return self._gradient_of_input(of_pixels), [of_mix, of_weight]
 
     def _pixels(self) -> Block | None:

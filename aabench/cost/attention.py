@@ -95,11 +95,20 @@ class Attention:
 
 
 class Gradients(NamedTuple):
-    """The blocks that hold the gradients of q (scaled), k and v."""
+    """The blocks that hold the gradients of q (scaled), k and v.
+
+    Attributes:
+        query: of q.
+        key: of k.
+        value: of v.
+        channels_last: whether channels are innermost in all three.
+
+    """
 
     query: Block
     key: Block
     value: Block
+    channels_last: bool = False
 
 
 class Macs(NamedTuple):
@@ -116,7 +125,16 @@ yielded."""
 
 
 class AttentionForm(Protocol):
-    """The closed form of one attention form: the attribute that a catalogue entry's ``cost`` names."""
+    """The closed form of one attention form: the attribute that a catalogue entry's ``cost`` names.
+
+    Attributes:
+        channels_first: whether the form gives its values with channels before pixels in memory, so
+            that heads are merged without a copy.
+
+    """
+
+    @property
+    def channels_first(self) -> bool: ...
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """MACs as executed, by part: ``logits``, ``position logits`` and ``values``."""

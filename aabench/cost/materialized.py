@@ -17,7 +17,7 @@ from aabench.cost.timeline import (
 
 
 class MaterializedForm:
-    """Five maps at most: the logits, both axes repeated, and both again in the order of the logits."""
+    """Four maps at most: the logits, one axis done, the other repeated and then copied into order."""
 
     channels_first = False
 
@@ -39,11 +39,10 @@ class MaterializedForm:
         axes: list[_Axis] = []
         if attention.has_tables:
             axes = [
-                _Axis(attention, memory, q, attention.width, attention.height),
                 _Axis(attention, memory, q, attention.height, attention.width),
+                _Axis(attention, memory, q, attention.width, attention.height),
             ]
-            summed += [memory.allocate(POSITION_LOGITS, size, is_map=True) for _ in axes]
-            memory.free(*(axis.repeated for axis in axes))
+            summed += [axis.logits for axis in axes]
         weights = memory.allocate(SOFTMAX, size, is_map=True)
         values = ValuesProduct(attention, memory, kqv)
         memory.free(*summed)
@@ -70,7 +69,7 @@ class _Axis:
     """The relative logits of one axis of length L: by offset, skewed to keys, repeated over the other.
 
     Attributes:
-        repeated: the full map, its keys not yet in the order of the logits.
+        logits: the full map, copied into the order of the logits.
 
     """
 
@@ -92,8 +91,10 @@ class _Axis:
         padded = memory.allocate(POSITION_LOGITS, self._padded)
         skewed = memory.allocate(POSITION_LOGITS, self._skewed)
         memory.free(padded)
-        self.repeated = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
+        repeated = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
         memory.free(by_offset, skewed)
+        self.logits = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
+        memory.free(repeated)
 
     def backward(self) -> Block:
         """The gradient of q from this axis: the same way back."""

@@ -63,7 +63,7 @@ class SdpaBiasForm:
         if positions is not None and of_mask is not None:
             of_q_by_position = positions.backward()
             memory.free(of_mask, of_q_by_position)
-        return Gradients(of_q, of_k, of_v)
+        return Gradients(of_q, of_k, of_v, channels_last=_is_fused(attention))
 
 
 class _Padded:

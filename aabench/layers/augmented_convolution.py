@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, Self
 
 import torch
@@ -16,12 +15,12 @@ from aabench.cases.choice import AUTO, CANDIDATES, Choice, Situation, choose_att
 from aabench.cases.depths import (
     PUBLISHED_KEY_DEPTH_PER_HEAD,
     Ratio,
-    exact_ratio,
     key_depth,
     value_depth,
 )
 from aabench.cases.validity import layer_problem
 from aabench.errors import UsageError
+from aabench.layers.arguments import count, ratio, resolution_pair
 from aabench.layers.attention_inputs import AttentionInputs, capability_of, precision_of
 from aabench.layers.positions.encoding import PositionEncoding
 
@@ -93,15 +92,15 @@ class AugmentedConv2d(nn.Module):
         downsample: int = 1,
     ) -> None:
         super().__init__()
-        self.in_channels = _count("in_channels", in_channels)
-        self.out_channels = _count("out_channels", out_channels)
-        self.kernel_size = _count("kernel_size", kernel_size)
-        self.dk = _count("dk", dk, least=0)
-        self.dv = _count("dv", dv, least=0)
-        self.heads = _count("heads", heads)
-        self.stride = _count("stride", stride)
-        self.downsample = _count("downsample", downsample)
-        self.resolution = _pair(resolution)
+        self.in_channels = count("in_channels", in_channels)
+        self.out_channels = count("out_channels", out_channels)
+        self.kernel_size = count("kernel_size", kernel_size)
+        self.dk = count("dk", dk, least=0)
+        self.dv = count("dv", dv, least=0)
+        self.heads = count("heads", heads)
+        self.stride = count("stride", stride)
+        self.downsample = count("downsample", downsample)
+        self.resolution = resolution_pair(resolution)
         self.position_name = position
         self.bias = bias
         problem = layer_problem(self.specification)
@@ -143,15 +142,15 @@ class AugmentedConv2d(nn.Module):
         Raises:
             UsageError: a ratio out of range, or whatever the constructor objects to.
         """
-        _count("heads", heads)
-        _count("out_channels", out_channels)
-        _count("min_key_depth_per_head", min_key_depth_per_head, least=0)
+        count("heads", heads)
+        count("out_channels", out_channels)
+        count("min_key_depth_per_head", min_key_depth_per_head, least=0)
         return cls(
             in_channels,
             out_channels,
             kernel_size,
-            dk=key_depth(_ratio("kappa", kappa), out_channels, heads, min_key_depth_per_head),
-            dv=value_depth(_ratio("upsilon", upsilon, most=1), out_channels, heads),
+            dk=key_depth(ratio("kappa", kappa), out_channels, heads, min_key_depth_per_head),
+            dv=value_depth(ratio("upsilon", upsilon, most=1), out_channels, heads),
             heads=heads,
             **same,
         )
@@ -289,7 +288,7 @@ class AugmentedConv2d(nn.Module):
         Raises:
             UsageError: no resolution, or a position encoding that cannot be resized.
         """
-        before, self.resolution = self.resolution, _pair(resolution)
+        before, self.resolution = self.resolution, resolution_pair(resolution)
         if self.position is None:
             return
         resize = getattr(self.position, "resize", None)
@@ -339,46 +338,3 @@ class AugmentedConv2d(nn.Module):
             width=width,
             has_tables=self.position.tables((height, width)) is not None,
         )
-
-
-def _count(name: str, value: int, least: int = 1) -> int:
-    """A count as it is.
-
-    Raises:
-        UsageError: not a whole number, or below the least.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(
-            f"{name} is no {'positive ' if least else ''}count",
-            got=value,
-            allowed=f"whole numbers from {least}",
-        )
-    return value
-
-
-def _pair(resolution: int | tuple[int, int]) -> tuple[int, int]:
-    """(H, W) of one number or two.
-
-    Raises:
-        UsageError: neither one positive number nor two.
-    """
-    pair = (resolution, resolution) if isinstance(resolution, int) else resolution
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise UsageError("resolution is no pair", got=resolution, allowed="H or (H, W)")
-    return _count("resolution", pair[0]), _count("resolution", pair[1])
-
-
-def _ratio(name: str, value: Ratio, most: int | None = None) -> Fraction:
-    """A ratio in exact arithmetic.
-
-    Raises:
-        UsageError: no number, negative, or above the most.
-    """
-    allowed = "0 or more" if most is None else f"0 to {most}"
-    try:
-        ratio = exact_ratio(value)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise UsageError(f"{name} is no ratio", got=value, allowed=allowed) from error
-    if ratio < 0 or (most is not None and ratio > most):
-        raise UsageError(f"{name} is out of range", got=value, allowed=allowed)
-    return ratio

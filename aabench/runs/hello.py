@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,10 @@ def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
         facts = device_facts(device)
     except UsageError as error:
         return {"error": str(error)}
-    return {"device": facts.to_dict(), "environment": describe_environment()}
+    environment = describe_environment()
+    if facts.type == "cpu":
+        facts = replace(facts, name=str(environment["cpu"] or facts.name))
+    return {"device": facts.to_dict(), "environment": environment}
 
 
 def device_facts(device: str) -> DeviceFacts:
@@ -38,7 +42,7 @@ def device_facts(device: str) -> DeviceFacts:
     if device == "auto":
         device = "cuda:0" if count else "cpu"
     if device == "cpu":
-        return DeviceFacts("cpu", platform.processor() or platform.machine())
+        return DeviceFacts("cpu", platform.machine())
     index = int(device.partition(":")[2] or 0)
     if index >= count:
         found = [f"cuda:{number}" for number in range(count)]

@@ -55,7 +55,7 @@ def test_every_case_is_accounted_for(swept):
 def test_the_table_says_what_was_compared(swept):
     _, done = swept
     assert "materialized" in done.stdout
-    assert "3 heads do not divide dk = 8" in done.stdout
+    assert "3 heads do not divide dv = 4" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
 
 

@@ -64,7 +64,7 @@ def test_every_rule_but_the_last_can_be_passed_over():
 @pytest.mark.parametrize(
     ("changes", "name", "reason"),
     [
-        ({}, "sdpa-bias", "mask needs a gradient"),
+        ({}, "broadcast", "mask that needs a gradient"),
         ({"training": False}, "sdpa-bias", "mask that needs no gradient"),
         ({"has_tables": False}, "sdpa-bias", "no mask"),
         ({"device_type": "cuda", "capability": (9, 0)}, "sdpa-bias", "CUDA kernel"),

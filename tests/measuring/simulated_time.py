@@ -106,9 +106,11 @@ class EnqueuedStep:
             device_seconds if callable(device_seconds) else lambda _: device_seconds
         )
         self.runs = self.resets = 0
+        self.collector_was_on = False
 
     def run(self):
         assert self.device.is_active
+        self.collector_was_on |= gc.isenabled()
         self.device.log.append("run")
         for _ in range(self.KERNELS):
             self.clock.pass_seconds(self.host_seconds / self.KERNELS)

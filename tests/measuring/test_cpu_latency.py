@@ -86,6 +86,12 @@ def test_a_step_of_most_of_the_time_gets_a_few_samples():
     assert len(result.samples_s) == 3
 
 
+def test_warm_up_takes_at_most_a_fifth_of_the_time():
+    result, _, _ = measured(lambda call: 0.1 if call % 2 else 0.2)
+    assert not result.warmup_settled
+    assert result.warmup_calls == 2  # 0.3 s of the 1.5
+
+
 def test_the_collector_is_off_while_sampling_and_as_before_after_it():
     assert gc.isenabled()
     _, step, _ = measured(0.05)

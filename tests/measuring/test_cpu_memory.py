@@ -3,6 +3,7 @@
 import gc
 import threading
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,23 @@ def test_backward_inside_backward_is_counted(x, weight):
     # product, its gradient of ones, and the gradient that comes of them; beside the loss and its one
     assert memory.step_peak_bytes == 3 * MAP + 2 * SCALAR
     assert memory.retained_bytes == MAP
+
+
+def test_gradients_of_earlier_runs_are_dropped_first(x, weight):
+    gradient = torch.randn(N, N)
+
+    def step():
+        (x @ weight).backward(gradient)
+
+    step()
+    memory = measure(step, x, weight, gradient, leaves=[weight], warmup_calls=0)
+    assert memory.retained_bytes == MAP  # made anew, not added to one that was there
+
+
+def test_the_collector_is_off_during_the_step(x):
+    collector_was_on = []
+    measure(lambda: collector_was_on.append(gc.isenabled()), x, warmup_calls=0)
+    assert collector_was_on == [False] and gc.isenabled()
 
 
 def test_training_counts_gradients_but_not_the_optimiser_state(x):
@@ -282,6 +300,8 @@ def test_base_counts_each_storage_once_and_whole(x):
     assert base_bytes([x[:1]]) == MAP
     assert base_bytes([torch.empty(0), torch.empty(3, dtype=torch.int8)]) == 3
     assert base_bytes([]) == 0
+    shared = np.zeros(100, dtype=np.float32)
+    assert base_bytes([torch.from_numpy(shared), torch.from_numpy(shared)]) == 400
 
 
 def test_the_profiler_says_nothing_on_standard_error(x, y, capfd):

@@ -1,5 +1,6 @@
 """CUDA latency on a simulated device: order of events, batches, passes, labels."""
 
+import gc
 from itertools import pairwise
 
 import pytest
@@ -185,6 +186,11 @@ def test_long_steps_are_run_few_times():
     assert measured.result.warm.summary.n == 3
     assert measured.step.runs <= 14
     assert len(measured.result.cold_samples_s) == 3
+
+
+def test_the_collector_is_off_meanwhile():
+    assert not Measured(2e-3).step.collector_was_on
+    assert gc.isenabled()
 
 
 def test_samples_are_in_the_order_taken():

@@ -1,5 +1,6 @@
 """The CUDA memory recipe on a simulated caching allocator: order, arithmetic, explanations."""
 
+import gc
 from dataclasses import dataclass
 
 import pytest
@@ -129,6 +130,31 @@ def test_the_figures(allocator):
     assert memory.unaccounted_bytes == 0
     assert (memory.allocator_retries, memory.ooms) == (0, 0)
     assert memory.is_clean
+
+
+def test_cycles_are_collected_before_the_base_is_read(allocator):
+    class Cycle:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            allocator.allocate(-3 * MiB)
+
+    allocator.allocate(3 * MiB)
+    Cycle()
+    memory = measure_cuda_memory(SimulatedWork(allocator), base, allocator)
+    assert memory.base_bytes == (10 + 8) * MiB
+
+
+def test_the_collector_is_off_during_the_step(allocator):
+    class Looking(SimulatedWork):
+        def run(self):
+            super().run()
+            self.collector_was_on = gc.isenabled()
+
+    work = Looking(allocator)
+    measure_cuda_memory(work, base, allocator)
+    assert not work.collector_was_on and gc.isenabled()
 
 
 def test_what_an_earlier_case_left_is_found(allocator):

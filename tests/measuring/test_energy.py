@@ -24,6 +24,7 @@ def test_the_counter_divided_by_the_items():
     energy, step, _ = measured(clock, nvml)
     assert energy.source == "counter"
     assert energy.steps == step.runs == step.resets
+    assert not step.collector_was_on
     assert energy.seconds == pytest.approx(1.0, abs=0.11)
     assert energy.joules == pytest.approx(watts * energy.seconds, rel=0.01)
     assert energy.joules_per_item(8) == pytest.approx(watts * 2e-3 / 8, rel=0.02)

@@ -25,6 +25,12 @@ def test_a_steady_short_step_is_warm_after_25_ms():
     assert (warm.calls, warm.step_s, warm.settled) == (26, 1e-3, True)
 
 
+def test_it_never_ends_before_25_ms():
+    blocks = Blocks(lambda call: 1e-3 if call == 0 else 0.955e-3)  # 24.9 ms after two blocks
+    warm_up(blocks)
+    assert blocks.sizes == [1, 25, 27]
+
+
 def test_a_long_step_is_a_block_by_itself():
     blocks = Blocks(lambda _: 0.3)
     assert warm_up(blocks).calls == 2

@@ -62,15 +62,24 @@ def attend(
             gradient is differentiated a second time.
         UsageError: the buffer is too small for a single query.
     """
-    inputs = _Inputs(q, k, v, *(tables or (None, None)))
-    for tensor in inputs:
-        if tensor is not None and tensor.dtype not in _DTYPES:
+    tensors = (q, k, v, *(tables or ()))
+    for tensor in tensors:
+        if tensor.dtype not in _DTYPES:
             known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
             raise UnsupportedCase("blocked", f"an input is {tensor.dtype}; it takes {known}")
-    pass
-    _queries_that_fit(inputs, resolution, buffer_bytes, copies=2)  # raises if none does
-    attended: Tensor = _BlockedAttention.apply(*inputs, *resolution, buffer_bytes)
+    sizes = _Sizes(*resolution, buffer_bytes)
+    _refuse_other_sizes(_Inputs(*tensors), sizes)
+    _queries_that_fit(_Inputs(*tensors), sizes, copies=2)  # refuses a buffer that is too small
+    attended: Tensor = _BlockedAttention.apply(tuple(sizes), *tensors)
     return attended
+
+
+class _Sizes(NamedTuple):
+    """What the passes must know beside their tensors."""
+
+    H: int
+    W: int
+    buffer_bytes: int
 
 
 class _Inputs(NamedTuple):
@@ -79,8 +88,8 @@ class _Inputs(NamedTuple):
     q: Tensor
     k: Tensor
     v: Tensor
-    height: Tensor | None
-    width: Tensor | None
+    height: Tensor | None = None
+    width: Tensor | None = None
 
     def computed_in(self) -> torch.dtype:
         """The data type inside the blocks: the widest of the inputs', single precision at least."""
@@ -92,60 +101,56 @@ class _BlockedAttention(torch.autograd.Function):
     """Both passes as one differentiable operation, which saves only its inputs."""
 
     @staticmethod
-    def forward(*inputs: Any) -> Tensor:
+    def forward(sizes: Sequence[int], *tensors: Tensor) -> Tensor:
         run = _opaque_forward if torch.compiler.is_compiling() else _forward
-        return run(*inputs)
+        return run(tensors, sizes)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        *tensors, ctx.height, ctx.width, ctx.buffer_bytes = inputs
+        ctx.sizes, *tensors = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, grad_attended: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
-        needed = ctx.needs_input_grad[:5]
-        settings = (ctx.height, ctx.width, ctx.buffer_bytes, needed)
+        needed = ctx.needs_input_grad[1:]
         run = _opaque_backward if torch.compiler.is_compiling() else _backward
         with torch.no_grad():
-            computed = iter(run(grad_attended, *tensors, *settings))
+            computed = iter(run(grad_attended, tensors, ctx.sizes, needed))
         gradients = [next(computed) if is_needed else None for is_needed in needed]
         if torch.is_grad_enabled():  # with create_graph somebody may differentiate them again
             gradients = [
                 _Once.apply(gradient, grad_attended, *tensors) if gradient is not None else None
                 for gradient in gradients
             ]
-        return (*gradients, None, None, None)
+        return (None, *gradients)
 
 
 class _Once(torch.autograd.Function):
     """A gradient that refuses, by name, to be differentiated again."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *depends_on: Tensor | None) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, *depends_on: Tensor) -> Tensor:
         return gradient
 
     @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *_: Tensor) -> Tensor:
         raise UnsupportedCase(
             "blocked",
             "it has no second derivatives; take attention='broadcast' to differentiate a gradient",
         )
 
 
-def _forward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    height: Tensor | None,
-    width: Tensor | None,
-    H: int,
-    W: int,
-    buffer_bytes: int,
-) -> Tensor:
-    """The attended values, (B, Nh, N, dv/Nh)."""
-    inputs = _Inputs(q, k, v, height, width)
-    tiling = _Tiling.of(inputs, (H, W), buffer_bytes, copies=1)
+def _forward(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """The attended values, (B, Nh, N, dv/Nh).
+
+    Args:
+        tensors: q, k, v and the tables, if there are any.
+        sizes: H, W and the bytes of the buffer.
+    """
+    inputs = _Inputs(*tensors)
+    q, k, v = inputs[:3]
+    tiling = _Tiling.of(inputs, _Sizes(*sizes), copies=1)
     workspace = _Workspace(inputs)
     attended = _channels_first(v)
     for heads in tiling.heads():
@@ -160,22 +165,21 @@ def _forward(
 
 
 def _backward(
-    grad_attended: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    height: Tensor | None,
-    width: Tensor | None,
-    H: int,
-    W: int,
-    buffer_bytes: int,
-    needed: Sequence[bool],
+    grad_attended: Tensor, tensors: Sequence[Tensor], sizes: Sequence[int], needed: Sequence[bool]
 ) -> list[Tensor]:
-    """The gradients of q, k, v and both tables, in this order, without those not needed."""
-    inputs = _Inputs(q, k, v, height, width)
-    needs_q, needs_k, needs_v, needs_height, needs_width = needed
-    needs_logits = needs_q or needs_k or needs_height or needs_width
-    tiling = _Tiling.of(inputs, (H, W), buffer_bytes, copies=2)
+    """The gradients of the tensors, in their order, without those that are not needed.
+
+    Args:
+        grad_attended: the gradient of the attended values.
+        tensors: q, k, v and the tables, if there are any.
+        sizes: H, W and the bytes of the buffer.
+        needed: which of the tensors' gradients are.
+    """
+    inputs = _Inputs(*tensors)
+    q, k, v = inputs[:3]
+    needs_q, needs_k, needs_v, *needs_tables = needed
+    needs_logits = needs_q or needs_k or any(needs_tables)
+    tiling = _Tiling.of(inputs, _Sizes(*sizes), copies=2)
     workspace = _Workspace(inputs)
     grad_q, grad_k, grad_v = map(_channels_first, (q, k, v))
     for heads in tiling.heads():
@@ -363,23 +367,20 @@ class _Tiling:
     columns_at_once: int
 
     @classmethod
-    def of(
-        cls, inputs: _Inputs, resolution: tuple[int, int], buffer_bytes: int, copies: int
-    ) -> _Tiling:
+    def of(cls, inputs: _Inputs, sizes: _Sizes, copies: int) -> _Tiling:
         """The largest blocks that fit the buffer.
 
-        As many heads at once as there are threads, because products of several heads run on one
-        thread each and quickest so; then as many queries as fit; then more heads.
+        As many heads at once as there are threads, because the products of several heads run on
+        one thread each and are quickest so; then as many queries as fit; then more heads.
 
         Args:
             inputs: what the attention is computed from.
-            resolution: (H, W).
-            buffer_bytes: what a block may take.
-            copies: 2 if the gradients of what is in a block are to fit as well, else 1.
+            sizes: the resolution and the buffer.
+            copies: 2 if the gradients of what is in a block have to fit as well, else 1.
         """
         B, Nh, N, _ = inputs.q.shape
-        H, W = resolution
-        fitting = _queries_that_fit(inputs, resolution, buffer_bytes, copies)
+        H, W, _ = sizes
+        fitting = _queries_that_fit(inputs, sizes, copies)
         parallel = min(torch.get_num_threads(), B * Nh)
         together = min(fitting, parallel * max(1, fitting // (N * parallel)))
         images, heads = _at_once(B, together // Nh), _at_once(Nh, together)
@@ -406,25 +407,33 @@ class _Tiling:
                 yield _Tile(top, left, height, width, self.H, self.W)
 
 
-def _queries_that_fit(
-    inputs: _Inputs, resolution: tuple[int, int], buffer_bytes: int, copies: int
-) -> int:
+def _queries_that_fit(inputs: _Inputs, sizes: _Sizes, copies: int) -> int:
     """How many queries of one head, with all they need, the buffer holds.
 
     Raises:
         UsageError: not even one.
     """
-    N, dk, dv = inputs.k.shape[-2], inputs.q.shape[-1], inputs.v.shape[-1]
-    H, W = resolution
-    numbers = N + 2 * (H + W) - 2 + 2 * dk + 2 * dv
+    numbers = inputs.k.shape[-2] + 2 * (sizes.H + sizes.W) - 2
+    numbers += 2 * (inputs.q.shape[-1] + inputs.v.shape[-1])
     query_bytes = numbers * copies * inputs.computed_in().itemsize
-    if buffer_bytes < query_bytes:
+    if sizes.buffer_bytes < query_bytes:
         raise UsageError(
             "the buffer of the blocked attention is too small for one query",
-            got=f"{buffer_bytes} bytes",
-            allowed=f"at least {query_bytes} bytes at {H}x{W}",
+            got=f"{sizes.buffer_bytes} bytes",
+            allowed=f"at least {query_bytes} bytes at {sizes.H}x{sizes.W}",
         )
-    return buffer_bytes // query_bytes
+    return sizes.buffer_bytes // query_bytes
+
+
+def _refuse_other_sizes(inputs: _Inputs, sizes: _Sizes) -> None:
+    """Strided views of tables of another resolution would read other numbers without an error.
+
+    Raises:
+        UsageError: the pixels or the tables do not belong to the resolution.
+    """
+    H, W, _ = sizes
+    expected = {"pixels": H * W, "rows of the height table": 2 * H - 1}
+    ...
 
 
 def _at_once(total: int, most: int) -> int:
@@ -445,9 +454,7 @@ def _store(block: Tensor, pixels: Tensor) -> None:
     pixels.mT.copy_(block.view(b, h, d, R))
 
 
-_opaque_forward = torch.library.custom_op(
-    "aabench::blocked_attention", _forward, mutates_args=()
-)
+_opaque_forward = torch.library.custom_op("aabench::blocked_attention", _forward, mutates_args=())
 _opaque_backward = torch.library.custom_op(
     "aabench::blocked_attention_backward", _backward, mutates_args=()
 )
@@ -461,5 +468,8 @@ def _(q, k, v, height, width, H, W, buffer_bytes):
 @_opaque_backward.register_fake
 def _(grad_attended, q, k, v, height, width, H, W, buffer_bytes, needed):
     gradients = [*map(_channels_first, (q, k, v))]
-    if height is not None: gradients += [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (height, width)]
+    if height is not None:
+        gradients += [
+            torch.empty_like(x, memory_format=torch.contiguous_format) for x in (height, width)
+        ]
     return [gradient for gradient, is_needed in zip(gradients, needed, strict=False) if is_needed]

@@ -7,12 +7,11 @@ gradients go back to q and the tables by torch's products.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from aabench.errors import UnsupportedCase
 from aabench.layers.attention.triton_tiles import (
@@ -40,30 +39,6 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 LINES_A_PROGRAM = 8
 """Image rows or columns whose a or b one program computes."""
-
-Strides = tuple[int, ...]
-
-
-class ForwardStrides(NamedTuple):
-    """The strides of the forward kernel's tensors, each of (batch, head, position, channel)."""
-
-    q: Strides
-    k: Strides
-    v: Strides
-    out: Strides
-
-
-class GradientStrides(NamedTuple):
-    """The strides of the backward kernels' tensors, each of (batch, head, position, channel)."""
-
-    q: Strides
-    k: Strides
-    v: Strides
-    out: Strides
-    grad_out: Strides
-    grad_q: Strides
-    grad_k: Strides
-    grad_v: Strides
 
 
 def attend(
@@ -140,28 +115,43 @@ class _PositionLogits(torch.autograd.Function):
         return a, b
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_a: Tensor, grad_b: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of the same products, written as torch's: reductions are deterministic."""
+        needed = ctx.needs_input_grad[:3]
+        gradients = _position_gradients(grad_a, grad_b, needed, ctx.resolution, ctx.saved_tensors)
+        return (*_once(gradients, grad_a, grad_b, *ctx.saved_tensors), None)
+
+
+def _position_gradients(
+    grad_a: Tensor,
+    grad_b: Tensor,
+    needed: Sequence[bool],
+    resolution: tuple[int, int],
+    saved: Sequence[Tensor],
+) -> list[Tensor | None]:
+    """The gradients of q and both tables, by torch's products: their sums are deterministic."""
+    with torch.enable_grad(), torch.autocast(grad_a.device.type, enabled=False):
         inputs = [
-            saved.detach().requires_grad_(needed)
-            for saved, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True)
+            tensor.detach().requires_grad_(is_needed)
+            for tensor, is_needed in zip(saved, needed, strict=True)
         ]
-        with torch.enable_grad():
-            q, height, width = inputs
-            logits = row_column_logits(q, (height, width), ctx.resolution)
-        needed = [tensor for tensor in inputs if tensor.requires_grad]
-        gradients = iter(
-            torch.autograd.grad(logits, needed, (grad_a, grad_b), materialize_grads=True)
+        q, height, width = inputs
+        a, b = row_column_logits(q, (height, width), resolution)
+        computed = iter(
+            torch.autograd.grad(
+                (a, b),
+                [tensor for tensor in inputs if tensor.requires_grad],
+                (grad_a.detach(), grad_b.detach()),
+                materialize_grads=True,
+            )
         )
-        return (*(next(gradients) if tensor.requires_grad else None for tensor in inputs), None)
+    return [next(computed) if is_needed else None for is_needed in needed]
 
 
 class _FusedAttention(torch.autograd.Function):
     """softmax(q k^T + a[:, jy] + b[:, jx]) v; keeps the output and a log-sum-exp a query."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917
+    def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any,
         q: Tensor,
         k: Tensor,
@@ -178,20 +168,38 @@ class _FusedAttention(torch.autograd.Function):
             q.shape[0] * q.shape[1] * query_blocks(problem, launch.tile),
             launch,
             (q, k, v, a, b, out, log_sum_exp),
-            (
-                ForwardStrides(q.stride(), k.stride(), v.stride(), out.stride()),
-                problem,
-                launch.tile,
-            ),
+            (*_strides(q, k, v, out), problem, launch.tile),
         )
         ctx.save_for_backward(q, k, v, a, b, out, log_sum_exp)
         ctx.problem = problem
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_gradients(grad_out, ctx.problem, _Saved(*ctx.saved_tensors)), None)
+        with torch.no_grad():
+            gradients = _gradients(grad_out, ctx.problem, _Saved(*ctx.saved_tensors))
+        return (*_once(gradients, grad_out, *ctx.saved_tensors), None)
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that refuses, by name, to be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *sources: Tensor | None) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        raise UnsupportedCase(
+            FORM, "it has no second derivatives; attention='broadcast' can differentiate a gradient"
+        )
+
+
+def _once(gradients: Sequence[Tensor | None], *sources: Tensor | None) -> Sequence[Tensor | None]:
+    """The gradients, tied to what they depend on where ``create_graph`` asks for that."""
+    if not torch.is_grad_enabled():
+        return gradients
+    return [None if gradient is None else _Once.apply(gradient, *sources) for gradient in gradients]
 
 
 class _Saved(NamedTuple):
@@ -216,8 +224,6 @@ def _gradients(grad_out: Tensor, problem: Problem, saved: _Saved) -> tuple[Tenso
         grad_a = torch.empty_like(a, dtype=_row_gradient_dtype(a, problem, launches))
         grad_b = torch.empty_like(b)
     delta = torch.empty_like(log_sum_exp)
-    strided = (q, k, v, out, grad_out, grad_q, grad_k, grad_v)
-    strides = GradientStrides(*(tensor.stride() for tensor in strided))
     heads = q.shape[0] * q.shape[1]
     # First the queries' kernel: it writes delta, which the keys' kernel reads.
     launch = launches.query_gradients
@@ -226,7 +232,7 @@ def _gradients(grad_out: Tensor, problem: Problem, saved: _Saved) -> tuple[Tenso
         heads * query_blocks(problem, launch.tile),
         launch,
         (q, k, v, a, b, out, log_sum_exp, grad_out, grad_q, grad_a, grad_b, delta),
-        (strides, problem, launch.tile),
+        (*_strides(q, k, v, out, grad_out, grad_q), problem, launch.tile),
     )
     launch = launches.key_gradients
     _launch(
@@ -234,7 +240,7 @@ def _gradients(grad_out: Tensor, problem: Problem, saved: _Saved) -> tuple[Tenso
         heads * key_patches(problem, launch.tile),
         launch,
         (q, k, v, a, b, log_sum_exp, delta, grad_out, grad_k, grad_v),
-        (strides, problem, launch.tile),
+        (*_strides(q, k, v, grad_out, grad_k, grad_v), problem, launch.tile),
     )
     return grad_q, grad_k, grad_v, None if grad_a is None else grad_a.to(q.dtype), grad_b
 
@@ -319,6 +325,11 @@ def _problem(q: Tensor, v: Tensor, resolution: tuple[int, int], *, has_positions
         has_positions=has_positions,
         precision="tf32" if tf32 and q.dtype == torch.float32 else "ieee",
     )
+
+
+def _strides(*tensors: Tensor) -> list[tuple[int, ...]]:
+    """The strides (batch, head, position, channel) of every tensor."""
+    return [tensor.stride() for tensor in tensors]
 
 
 def _sum_dtype(q: Tensor) -> torch.dtype:

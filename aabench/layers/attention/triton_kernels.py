@@ -113,50 +113,59 @@ def forward_kernel(
     b,
     out,
     log_sum_exp,
-    strides: tl.constexpr,
+    q_strides: tl.constexpr,
+    k_strides: tl.constexpr,
+    v_strides: tl.constexpr,
+    out_strides: tl.constexpr,
     problem: tl.constexpr,
     tile: tl.constexpr,
 ):
     """One block of queries: the softmax over all keys, kept up to date tile by tile."""
     tokens: tl.constexpr = problem.height * problem.width
+    block: tl.constexpr = tile.queries
+    patch_rows: tl.constexpr = tile.rows
+    patch_columns: tl.constexpr = tile.columns
+    patch: tl.constexpr = tile.rows * tile.columns
+    key_extent: tl.constexpr = tile.key_depth
+    value_extent: tl.constexpr = tile.value_depth
     dtype: tl.constexpr = log_sum_exp.dtype.element_ty
-    blocks: tl.constexpr = (tokens + tile.queries - 1) // tile.queries
+    blocks: tl.constexpr = (tokens + block - 1) // block
     image = tl.program_id(0) // blocks
-    queries = tl.program_id(0) % blocks * tile.queries + tl.arange(0, tile.queries)
+    queries = tl.program_id(0) % blocks * block + tl.arange(0, block)
     in_image = queries < tokens
-    key_channels = tl.arange(0, tile.key_depth)
-    value_channels = tl.arange(0, tile.value_depth)
+    key_channels = tl.arange(0, key_extent)
+    value_channels = tl.arange(0, value_extent)
     in_key_depth = key_channels < problem.key_depth
     in_value_depth = value_channels < problem.value_depth
-    q = _of_head(q, strides.q, image, problem.heads)
-    k = _of_head(k, strides.k, image, problem.heads)
-    v = _of_head(v, strides.v, image, problem.heads)
-    out = _of_head(out, strides.out, image, problem.heads)
+    q = _of_head(q, q_strides, image, problem.heads)
+    k = _of_head(k, k_strides, image, problem.heads)
+    v = _of_head(v, v_strides, image, problem.heads)
+    out = _of_head(out, out_strides, image, problem.heads)
 
-    q_tile = _load(q, strides.q, queries, key_channels, in_image, in_key_depth)
-    maximum = tl.full((tile.queries,), -INFINITY, dtype)
-    total = tl.zeros((tile.queries,), dtype)
-    attended = tl.zeros((tile.queries, tile.value_depth), dtype)
-    for left in range(0, problem.width, tile.columns):
-        columns = left + tl.arange(0, tile.columns)
+    q_tile = _load(q, q_strides, queries, key_channels, in_image, in_key_depth)
+    maximum = tl.full((block,), -INFINITY, dtype)
+    total = tl.zeros((block,), dtype)
+    attended = tl.zeros((block, value_extent), dtype)
+    for left in range(0, problem.width, patch_columns):
+        columns = left + tl.arange(0, patch_columns)
         b_tile = _position_logits(
             b, image, queries, columns, tokens, problem.width, problem.has_positions, dtype
         )
-        for top in range(0, problem.height, tile.rows):
+        for top in range(0, problem.height, patch_rows):
             keys, inside = _keys(top, left, problem, tile)
-            k_tile = _load_transposed(k, strides.k, keys, key_channels, inside, in_key_depth)
-            v_tile = _load(v, strides.v, keys, value_channels, inside, in_value_depth)
-            rows = top + tl.arange(0, tile.rows)
+            k_tile = _load_transposed(k, k_strides, keys, key_channels, inside, in_key_depth)
+            v_tile = _load(v, v_strides, keys, value_channels, inside, in_value_depth)
+            rows = top + tl.arange(0, patch_rows)
             a_tile = _position_logits(
                 a, image, queries, rows, tokens, problem.height, problem.has_positions, dtype
             )
             logits = tl.dot(q_tile, k_tile, input_precision=problem.precision, out_dtype=dtype)
-            logits = tl.reshape(logits, (tile.queries, tile.rows, tile.columns))
+            logits = tl.reshape(logits, (block, patch_rows, patch_columns))
             logits += b_tile[:, None, :]
             new_maximum = tl.maximum(maximum, tl.max(tl.max(logits, 2) + a_tile, 1))
             shift = (a_tile - new_maximum[:, None]) * LOG2_E
             weights = tl.exp2(logits * LOG2_E + shift[:, :, None])
-            weights = tl.reshape(weights, (tile.queries, tile.rows * tile.columns))
+            weights = tl.reshape(weights, (block, patch))
             shrink = tl.exp2((maximum - new_maximum) * LOG2_E)
             total = total * shrink + tl.sum(weights, 1)
             attended = tl.dot(
@@ -169,7 +178,7 @@ def forward_kernel(
             maximum = new_maximum
 
     attended = attended / total[:, None]
-    _store(out, attended, strides.out, queries, value_channels, in_image, in_value_depth)
+    _store(out, attended, out_strides, queries, value_channels, in_image, in_value_depth)
     row = log_sum_exp + image.to(tl.int64) * tokens + queries
     tl.store(row, maximum + tl.log(total), mask=in_image)
 
@@ -188,61 +197,72 @@ def query_gradients_kernel(
     grad_a,
     grad_b,
     delta,
-    strides: tl.constexpr,
+    q_strides: tl.constexpr,
+    k_strides: tl.constexpr,
+    v_strides: tl.constexpr,
+    out_strides: tl.constexpr,
+    grad_out_strides: tl.constexpr,
+    grad_q_strides: tl.constexpr,
     problem: tl.constexpr,
     tile: tl.constexpr,
 ):
     """One block of queries: its gradients of q, a and b, and delta = rowsum(grad_out * out)."""
     tokens: tl.constexpr = problem.height * problem.width
+    block: tl.constexpr = tile.queries
+    patch_rows: tl.constexpr = tile.rows
+    patch_columns: tl.constexpr = tile.columns
+    patch: tl.constexpr = tile.rows * tile.columns
+    key_extent: tl.constexpr = tile.key_depth
+    value_extent: tl.constexpr = tile.value_depth
     dtype: tl.constexpr = log_sum_exp.dtype.element_ty
-    blocks: tl.constexpr = (tokens + tile.queries - 1) // tile.queries
+    blocks: tl.constexpr = (tokens + block - 1) // block
     image = tl.program_id(0) // blocks
-    queries = tl.program_id(0) % blocks * tile.queries + tl.arange(0, tile.queries)
+    queries = tl.program_id(0) % blocks * block + tl.arange(0, block)
     in_image = queries < tokens
-    key_channels = tl.arange(0, tile.key_depth)
-    value_channels = tl.arange(0, tile.value_depth)
+    key_channels = tl.arange(0, key_extent)
+    value_channels = tl.arange(0, value_extent)
     in_key_depth = key_channels < problem.key_depth
     in_value_depth = value_channels < problem.value_depth
-    q = _of_head(q, strides.q, image, problem.heads)
-    k = _of_head(k, strides.k, image, problem.heads)
-    v = _of_head(v, strides.v, image, problem.heads)
-    out = _of_head(out, strides.out, image, problem.heads)
-    grad_out = _of_head(grad_out, strides.grad_out, image, problem.heads)
-    grad_q = _of_head(grad_q, strides.grad_q, image, problem.heads)
+    q = _of_head(q, q_strides, image, problem.heads)
+    k = _of_head(k, k_strides, image, problem.heads)
+    v = _of_head(v, v_strides, image, problem.heads)
+    out = _of_head(out, out_strides, image, problem.heads)
+    grad_out = _of_head(grad_out, grad_out_strides, image, problem.heads)
+    grad_q = _of_head(grad_q, grad_q_strides, image, problem.heads)
 
-    q_tile = _load(q, strides.q, queries, key_channels, in_image, in_key_depth)
-    out_tile = _load(out, strides.out, queries, value_channels, in_image, in_value_depth)
+    q_tile = _load(q, q_strides, queries, key_channels, in_image, in_key_depth)
+    out_tile = _load(out, out_strides, queries, value_channels, in_image, in_value_depth)
     grad_out_tile = _load(
-        grad_out, strides.grad_out, queries, value_channels, in_image, in_value_depth
+        grad_out, grad_out_strides, queries, value_channels, in_image, in_value_depth
     )
     row = image.to(tl.int64) * tokens + queries
     row_delta = tl.sum(grad_out_tile.to(dtype) * out_tile.to(dtype), 1)
     tl.store(delta + row, row_delta, mask=in_image)
     row_log_sum_exp = tl.load(log_sum_exp + row, mask=in_image, other=INFINITY)
-    q_sum = tl.zeros((tile.queries, tile.key_depth), dtype)
-    for left in range(0, problem.width, tile.columns):
-        columns = left + tl.arange(0, tile.columns)
+    q_sum = tl.zeros((block, key_extent), dtype)
+    for left in range(0, problem.width, patch_columns):
+        columns = left + tl.arange(0, patch_columns)
         b_tile = _position_logits(
             b, image, queries, columns, tokens, problem.width, problem.has_positions, dtype
         )
-        b_sum = tl.zeros((tile.queries, tile.columns), dtype)
-        for top in range(0, problem.height, tile.rows):
+        b_sum = tl.zeros((block, patch_columns), dtype)
+        for top in range(0, problem.height, patch_rows):
             keys, inside = _keys(top, left, problem, tile)
-            k_tile = _load_transposed(k, strides.k, keys, key_channels, inside, in_key_depth)
-            v_tile = _load_transposed(v, strides.v, keys, value_channels, inside, in_value_depth)
-            rows = top + tl.arange(0, tile.rows)
+            k_tile = _load_transposed(k, k_strides, keys, key_channels, inside, in_key_depth)
+            v_tile = _load_transposed(v, v_strides, keys, value_channels, inside, in_value_depth)
+            rows = top + tl.arange(0, patch_rows)
             a_tile = _position_logits(
                 a, image, queries, rows, tokens, problem.height, problem.has_positions, dtype
             )
             logits = tl.dot(q_tile, k_tile, input_precision=problem.precision, out_dtype=dtype)
-            logits = tl.reshape(logits, (tile.queries, tile.rows, tile.columns))
+            logits = tl.reshape(logits, (block, patch_rows, patch_columns))
             logits += b_tile[:, None, :]
             shift = (a_tile - row_log_sum_exp[:, None]) * LOG2_E
             weights = tl.exp2(logits * LOG2_E + shift[:, :, None])
             grad_weights = tl.dot(
                 grad_out_tile, v_tile, input_precision=problem.precision, out_dtype=dtype
             )
-            grad_weights = tl.reshape(grad_weights, (tile.queries, tile.rows, tile.columns))
+            grad_weights = tl.reshape(grad_weights, (block, patch_rows, patch_columns))
             grad_logits = weights * (grad_weights - row_delta[:, None, None])
             if problem.has_positions:
                 a_sum = tl.sum(grad_logits, 2)
@@ -250,7 +270,7 @@ def query_gradients_kernel(
                     grad_a, a_sum, image, queries, rows, tokens, problem.height, left > 0
                 )
                 b_sum += tl.sum(grad_logits, 1)
-            grad_logits = tl.reshape(grad_logits, (tile.queries, tile.rows * tile.columns))
+            grad_logits = tl.reshape(grad_logits, (block, patch))
             q_sum = tl.dot(
                 grad_logits.to(k_tile.dtype),
                 tl.trans(k_tile),
@@ -262,10 +282,10 @@ def query_gradients_kernel(
             _store_position_gradient(
                 grad_b, b_sum, image, queries, columns, tokens, problem.width, False
             )
-            if problem.width > tile.columns:
+            if problem.width > patch_columns:
                 tl.debug_barrier()  # the next strip adds to what other threads wrote to grad_a
 
-    _store(grad_q, q_sum, strides.grad_q, queries, key_channels, in_image, in_key_depth)
+    _store(grad_q, q_sum, grad_q_strides, queries, key_channels, in_image, in_key_depth)
 
 
 @triton.jit
@@ -280,42 +300,53 @@ def key_gradients_kernel(
     grad_out,
     grad_k,
     grad_v,
-    strides: tl.constexpr,
+    q_strides: tl.constexpr,
+    k_strides: tl.constexpr,
+    v_strides: tl.constexpr,
+    grad_out_strides: tl.constexpr,
+    grad_k_strides: tl.constexpr,
+    grad_v_strides: tl.constexpr,
     problem: tl.constexpr,
     tile: tl.constexpr,
 ):
     """One patch of keys: its gradients of k and v. Tiles are (keys, queries) here."""
     tokens: tl.constexpr = problem.height * problem.width
+    block: tl.constexpr = tile.queries
+    patch_rows: tl.constexpr = tile.rows
+    patch_columns: tl.constexpr = tile.columns
+    patch: tl.constexpr = tile.rows * tile.columns
+    key_extent: tl.constexpr = tile.key_depth
+    value_extent: tl.constexpr = tile.value_depth
     dtype: tl.constexpr = log_sum_exp.dtype.element_ty
-    across: tl.constexpr = (problem.width + tile.columns - 1) // tile.columns
-    patches: tl.constexpr = (problem.height + tile.rows - 1) // tile.rows * across
+    across: tl.constexpr = (problem.width + patch_columns - 1) // patch_columns
+    patches: tl.constexpr = (problem.height + patch_rows - 1) // patch_rows * across
     image = tl.program_id(0) // patches
-    top = tl.program_id(0) % patches // across * tile.rows
-    left = tl.program_id(0) % across * tile.columns
-    rows = top + tl.arange(0, tile.rows)
-    columns = left + tl.arange(0, tile.columns)
+    top = tl.program_id(0) % patches // across * patch_rows
+    left = tl.program_id(0) % across * patch_columns
+    rows = top + tl.arange(0, patch_rows)
+    columns = left + tl.arange(0, patch_columns)
     keys, inside = _keys(top, left, problem, tile)
-    key_channels = tl.arange(0, tile.key_depth)
-    value_channels = tl.arange(0, tile.value_depth)
+    key_channels = tl.arange(0, key_extent)
+    value_channels = tl.arange(0, value_extent)
     in_key_depth = key_channels < problem.key_depth
     in_value_depth = value_channels < problem.value_depth
-    q = _of_head(q, strides.q, image, problem.heads)
-    k = _of_head(k, strides.k, image, problem.heads)
-    v = _of_head(v, strides.v, image, problem.heads)
-    grad_out = _of_head(grad_out, strides.grad_out, image, problem.heads)
-    grad_k = _of_head(grad_k, strides.grad_k, image, problem.heads)
-    grad_v = _of_head(grad_v, strides.grad_v, image, problem.heads)
+    q = _of_head(q, q_strides, image, problem.heads)
+    k = _of_head(k, k_strides, image, problem.heads)
+    v = _of_head(v, v_strides, image, problem.heads)
+    grad_out = _of_head(grad_out, grad_out_strides, image, problem.heads)
+    grad_k = _of_head(grad_k, grad_k_strides, image, problem.heads)
+    grad_v = _of_head(grad_v, grad_v_strides, image, problem.heads)
 
-    k_tile = _load(k, strides.k, keys, key_channels, inside, in_key_depth)
-    v_tile = _load(v, strides.v, keys, value_channels, inside, in_value_depth)
-    k_sum = tl.zeros((tile.rows * tile.columns, tile.key_depth), dtype)
-    v_sum = tl.zeros((tile.rows * tile.columns, tile.value_depth), dtype)
-    for start in range(0, tokens, tile.queries):
-        queries = start + tl.arange(0, tile.queries)
+    k_tile = _load(k, k_strides, keys, key_channels, inside, in_key_depth)
+    v_tile = _load(v, v_strides, keys, value_channels, inside, in_value_depth)
+    k_sum = tl.zeros((patch, key_extent), dtype)
+    v_sum = tl.zeros((patch, value_extent), dtype)
+    for start in range(0, tokens, block):
+        queries = start + tl.arange(0, block)
         in_image = queries < tokens
-        q_tile = _load_transposed(q, strides.q, queries, key_channels, in_image, in_key_depth)
+        q_tile = _load_transposed(q, q_strides, queries, key_channels, in_image, in_key_depth)
         grad_out_tile = _load_transposed(
-            grad_out, strides.grad_out, queries, value_channels, in_image, in_value_depth
+            grad_out, grad_out_strides, queries, value_channels, in_image, in_value_depth
         )
         row = image.to(tl.int64) * tokens + queries
         row_log_sum_exp = tl.load(log_sum_exp + row, mask=in_image, other=INFINITY)
@@ -331,11 +362,11 @@ def key_gradients_kernel(
             )
         )
         logits = tl.dot(k_tile, q_tile, input_precision=problem.precision, out_dtype=dtype)
-        logits = tl.reshape(logits, (tile.rows, tile.columns, tile.queries))
+        logits = tl.reshape(logits, (patch_rows, patch_columns, block))
         logits += b_tile[None, :, :]
         shift = (a_tile - row_log_sum_exp[None, :]) * LOG2_E
         weights = tl.exp2(logits * LOG2_E + shift[:, None, :])
-        weights = tl.reshape(weights, (tile.rows * tile.columns, tile.queries))
+        weights = tl.reshape(weights, (patch, block))
         v_sum = tl.dot(
             weights.to(grad_out_tile.dtype),
             tl.trans(grad_out_tile),
@@ -355,8 +386,8 @@ def key_gradients_kernel(
             out_dtype=dtype,
         )
 
-    _store(grad_k, k_sum, strides.grad_k, keys, key_channels, inside, in_key_depth)
-    _store(grad_v, v_sum, strides.grad_v, keys, value_channels, inside, in_value_depth)
+    _store(grad_k, k_sum, grad_k_strides, keys, key_channels, inside, in_key_depth)
+    _store(grad_v, v_sum, grad_v_strides, keys, value_channels, inside, in_value_depth)
 
 
 @triton.jit
@@ -395,7 +426,7 @@ def position_logits_kernel(
     a,
     b,
     lines: tl.constexpr,
-    strides: tl.constexpr,
+    q_strides: tl.constexpr,
     problem: tl.constexpr,
     tile: tl.constexpr,
 ):
@@ -412,19 +443,19 @@ def position_logits_kernel(
     groups: tl.constexpr = row_groups + (width + lines - 1) // lines
     image = tl.program_id(0) // groups
     group = tl.program_id(0) % groups
-    q = _of_head(q, strides, image, problem.heads)
+    q = _of_head(q, q_strides, image, problem.heads)
     a += image.to(tl.int64) * (height * width) * height
     b += image.to(tl.int64) * (height * width) * width
     if group < row_groups:
         for y in range(group * lines, tl.minimum((group + 1) * lines, height)):
             _line_logits(
-                q, height_table, a, strides, y * width, 1, width, height - 1 - y, height,
+                q, height_table, a, q_strides, y * width, 1, width, height - 1 - y, height,
                 problem, tile, dtype,
             )  # fmt: skip
     else:
         first = (group - row_groups) * lines
         for x in range(first, tl.minimum(first + lines, width)):
             _line_logits(
-                q, width_table, b, strides, x, width, height, width - 1 - x, width,
+                q, width_table, b, q_strides, x, width, height, width - 1 - x, width,
                 problem, tile, dtype,
             )  # fmt: skip

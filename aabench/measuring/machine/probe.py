@@ -1,7 +1,7 @@
-"""The probe process: ``python -m aabench.measuring.probe`` tries one thing after another for its parent.
+"""The probe process, ``python -m aabench.measuring.machine.probe``: tries what its parent names.
 
-The name of a stage comes as a line on standard input, what it found goes out as a line of JSON. A
-stage may hang or take the process down with it: that is why this is a process of its own.
+A line on standard input has the seconds that a stage may take and its name; what it found goes out
+as a line of JSON. A stage may hang or take the process down with it: that is why it is one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,28 +16,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-LONGEST_LIFE_SECONDS = 1800
-"""When the system ends a probe that hangs and whose parent is gone."""
+GRACE_SECONDS = 1.0
+"""How long a parent that is still there has to end a stage that hangs, before the system does."""
 
 MOST_CHARACTERS = 300
+
+FIRST_CARD = "cuda:0"
+"""Where kernels are tried: what compiles and dispatches depends on the installation more than on
+the card, and a machine's cards are mostly alike."""
 
 
 def main() -> None:
     """Answer for one stage after another until standard input ends."""
-    if hasattr(signal, "alarm"):
-        signal.alarm(LONGEST_LIFE_SECONDS)
-    stages, answers = _private_pipes()
-    for line in stages:
-        try:
-            answer = {"facts": STAGES[line.strip()]()}
-        except Exception as error:  # whatever a broken installation raises is what was asked for
-            answer = {"problem": _named(error)}
-        answers.write(json.dumps(answer) + "\n")
+    requests, answers = _private_pipes()
+    for line in requests:
+        seconds, stage = line.split(maxsplit=1)
+        with _limited(float(seconds)):
+            answer = _answer(stage.strip())
+        answers.write(answer + "\n")
         answers.flush()
 
 
+def _answer(stage: str) -> str:
+    try:
+        return json.dumps({"facts": STAGES[stage]()}, allow_nan=False)
+    except Exception as error:  # whatever a broken installation raises is what was asked for
+        return json.dumps({"problem": _named(error)})
+
+
 def _nvml() -> Any:
-    from aabench.measuring.nvml_probe import read_cards
+    from aabench.measuring.machine.nvml_probe import read_cards
 
     return [asdict(card) for card in read_cards()]
 
@@ -58,7 +65,7 @@ def _environment() -> Any:
 def _cpu() -> Any:
     import torch
 
-    from aabench.measuring.device_probe import convolve
+    from aabench.measuring.machine.device_probe import convolve
 
     convolve(torch.device("cpu"))
     return True
@@ -81,7 +88,7 @@ def _cuda() -> Any:
 def _cuda_problem(name: str) -> str | None:
     import torch
 
-    from aabench.measuring.device_probe import convolve
+    from aabench.measuring.machine.device_probe import convolve
 
     try:
         convolve(torch.device(name))
@@ -93,7 +100,7 @@ def _cuda_problem(name: str) -> str | None:
 def _cpu_kernels() -> Any:
     import torch
 
-    from aabench.measuring.kernel_probe import try_kernels
+    from aabench.measuring.machine.kernel_probe import try_kernels
 
     return [asdict(trial) for trial in try_kernels(torch.device("cpu"))]
 
@@ -101,18 +108,18 @@ def _cpu_kernels() -> Any:
 def _cuda_kernels() -> Any:
     import torch
 
-    from aabench.measuring.kernel_probe import try_kernels
+    from aabench.measuring.machine.kernel_probe import try_kernels
 
-    return [asdict(trial) for trial in try_kernels(torch.device("cuda"))]
+    return [asdict(trial) for trial in try_kernels(torch.device(FIRST_CARD))]
 
 
 def _triton() -> Any:
     import torch
 
     with _fresh_caches():
-        from aabench.measuring.triton_probe import run_triton
+        from aabench.measuring.machine.triton_probe import run_triton
 
-        run_triton(torch.device("cuda"))
+        run_triton(torch.device(FIRST_CARD))
     return True
 
 
@@ -120,7 +127,7 @@ def _compile_on(device: str) -> Callable[[], float]:
     def run() -> float:
         import torch
 
-        from aabench.measuring.device_probe import compile_seconds
+        from aabench.measuring.machine.device_probe import compile_seconds
 
         with _fresh_caches():
             return compile_seconds(torch.device(device))
@@ -138,9 +145,17 @@ STAGES: dict[str, Callable[[], Any]] = {
     "cuda": _cuda,
     "cuda kernels": _cuda_kernels,
     "triton": _triton,
-    "cuda compile": _compile_on("cuda"),
+    "cuda compile": _compile_on(FIRST_CARD),
 }
 """What can be tried, by name. Facts are JSON values."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Let the system end this process if a stage hangs and the parent is no longer there to do it."""
+    signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
@@ -155,12 +170,12 @@ def _fresh_caches() -> Iterator[None]:
 
 def _private_pipes() -> tuple[IO[str], IO[str]]:
     """Move the pipes to where no library prints; standard output becomes standard error."""
-    stages = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    return stages, answers
+    return requests, answers
 
 
 def _named(error: Exception) -> str:

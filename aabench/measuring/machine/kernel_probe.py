@@ -63,9 +63,7 @@ def try_kernels(device: torch.device) -> list[KernelTrial]:
 
 
 def _problem(kernel: str, use: str, device: torch.device, dtype: torch.dtype) -> str | None:
-    q, k, v = (
-        torch.randn(SHAPE, device=device, dtype=dtype, requires_grad=True) for _ in range(3)
-    )
+    q, k, v = (torch.randn(SHAPE, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
     mask = None
     if use != "no mask":
         size = (*SHAPE[:2], SHAPE[2], SHAPE[2])
@@ -76,11 +74,12 @@ def _problem(kernel: str, use: str, device: torch.device, dtype: torch.dtype) ->
         warnings.simplefilter("always")
         try:
             attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            attended.sum().backward()  # type: ignore[no-untyped-call]
+            attended.sum().backward()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         except RuntimeError as error:
-            return "; ".join([_line(error), *(_line(reason.message) for reason in reasons)])
+            said = [_line(error), *(_line(reason.message) for reason in reasons)]
+            return "; ".join(line for line in said if not line.endswith(":"))
     ran = next(filter(lambda name: name.startswith("ScaledDotProduct"), _nodes(attended)), None)
     if (ran is None) == (node is None) and (node is None or str(ran).startswith(node)):
         return None

@@ -14,6 +14,7 @@ from aabench.measuring.gpu_reading import GpuReading
 from aabench.measuring.nvml import GpuReader
 
 MOST_POWER_MW = 100_000_000
+MOST_SLICES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Card:
     """One card, or one slice of a card.
 
     Attributes:
-        uuid: NVML's, with its prefix.
+        uuid: NVML's, with its prefix; its number where it does not even say that.
         reading: what NVML says of it now.
         default_power_limit_w: what its maker set; None if not known.
         slice_of: the UUID of the card that it is a slice of; None for a whole card.
@@ -53,8 +54,12 @@ def read_cards(library: Any = None) -> list[Card]:
 
 
 def _cards(nvml: Any, index: int) -> Iterator[Card]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    except Exception as error:  # a card that is lost must not hide the others
+        yield Card(f"card {index}", GpuReading(problem=f"{type(error).__name__}: {error}"))
+        return
     yield Card(uuid, _reading(nvml, uuid), _default_power_limit_w(nvml, handle))
     for slice_uuid in _slices(nvml, handle):
         yield Card(slice_uuid, _reading(nvml, slice_uuid), slice_of=uuid)
@@ -81,7 +86,7 @@ def _slices(nvml: Any, handle: Any) -> Iterator[str]:
         count = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
     except Exception:  # most cards cannot be sliced, and older drivers lack the question
         return
-    for place in range(count):
+    for place in range(min(count, MOST_SLICES)):
         try:
             part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
             yield _text(nvml.nvmlDeviceGetUUID(part))
