@@ -139,13 +139,14 @@ def memory_format_of(case: Case) -> torch.memory_format:
 @contextmanager
 def numeric_flags(case: Case) -> Iterator[None]:
     """Allow TF32 in ``tf32`` and nowhere else; everything is put back afterwards."""
-    wanted = case.precision == "tf32"
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
+    wanted = "tf32" if case.precision == "tf32" else "ieee"
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = products.fp32_precision, convolutions.fp32_precision
+    products.fp32_precision = convolutions.fp32_precision = wanted
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        products.fp32_precision, convolutions.fp32_precision = before
 
 
 def _optimizer(name: str, layer: nn.Module) -> torch.optim.Optimizer:

@@ -278,12 +278,8 @@ class _Workspace:
             return ()
         rows = self._grad_table.sum(0).mT
         return (
-            torch.empty(height.shape, dtype=height.dtype, device=height.device).copy_(
-                rows[: len(height)]
-            ),
-            torch.empty(width.shape, dtype=width.dtype, device=width.device).copy_(
-                rows[len(height) :]
-            ),
+            _row_major(height).copy_(rows[: len(height)]),
+            _row_major(width).copy_(rows[len(height) :]),
         )
 
     def _summed_by_offset(self, grad_logits: Tensor, tile: _Tile) -> Tensor:
@@ -432,8 +428,15 @@ def _refuse_other_sizes(inputs: _Inputs, sizes: _Sizes) -> None:
         UsageError: the pixels or the tables do not belong to the resolution.
     """
     H, W, _ = sizes
-    expected = {"pixels": H * W, "rows of the height table": 2 * H - 1}
-    ...
+    tables = (table for table in (inputs.height, inputs.width) if table is not None)
+    got = (inputs.q.shape[-2], *map(len, tables))
+    expected = (H * W, 2 * H - 1, 2 * W - 1)[: len(got)]
+    if got != expected:
+        raise UsageError(
+            "pixels or rows of the position tables do not belong to the resolution",
+            got=got,
+            allowed=f"{expected} at {H}x{W}",
+        )
 
 
 def _at_once(total: int, most: int) -> int:
@@ -448,12 +451,19 @@ def _channels_first(like: Tensor) -> Tensor:
     return torch.empty(B, Nh, d, N, dtype=like.dtype, device=like.device).mT
 
 
+def _row_major(like: Tensor) -> Tensor:
+    """Uninitialised, contiguous, and nobody else's view."""
+    return torch.empty(like.shape, dtype=like.dtype, device=like.device)
+
+
 def _store(block: Tensor, pixels: Tensor) -> None:
     """Write (G, d, R) to some heads' pixels (b, h, R, d), in their data type."""
     b, h, R, d = pixels.shape
     pixels.mT.copy_(block.view(b, h, d, R))
 
 
+# While compiling, a pass is one operation that dynamo, autograd and inductor look no further into:
+# unrolling it would compile hundreds of blocks, and give each of them a buffer of its own.
 _opaque_forward = torch.library.custom_op("aabench::blocked_attention", _forward, mutates_args=())
 _opaque_backward = torch.library.custom_op(
     "aabench::blocked_attention_backward", _backward, mutates_args=()
@@ -461,15 +471,14 @@ _opaque_backward = torch.library.custom_op(
 
 
 @_opaque_forward.register_fake
-def _(q, k, v, height, width, H, W, buffer_bytes):
-    return _channels_first(v)
+def _(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    return _channels_first(tensors[2])
 
 
 @_opaque_backward.register_fake
-def _(grad_attended, q, k, v, height, width, H, W, buffer_bytes, needed):
-    gradients = [*map(_channels_first, (q, k, v))]
-    if height is not None:
-        gradients += [
-            torch.empty_like(x, memory_format=torch.contiguous_format) for x in (height, width)
-        ]
-    return [gradient for gradient, is_needed in zip(gradients, needed, strict=False) if is_needed]
+def _(
+    grad_attended: Tensor, tensors: Sequence[Tensor], sizes: Sequence[int], needed: Sequence[bool]
+) -> list[Tensor]:
+    gradients = [_channels_first(pixels) for pixels in tensors[:3]]
+    gradients += [_row_major(table) for table in tensors[3:]]
+    return [gradient for gradient, is_needed in zip(gradients, needed, strict=True) if is_needed]

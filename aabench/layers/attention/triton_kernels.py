@@ -391,21 +391,26 @@ def key_gradients_kernel(
 
 
 @triton.jit
-def _line_logits(
-    q, table, logits, strides, start, step, count, first_row, length, problem, tile, dtype
-):
-    """Products of q at start, start + step, … (``count`` of them) with ``length`` rows of a table."""
+def _line_logits(q, table, logits, strides, line, length, start, step, count, problem, tile, dtype):
+    """The logits of the queries at position ``line`` of ``length``: start, start + step, ….
+
+    Their key at position j is j - line away, which is the table's row length-1-line + j.
+    """
     channels = tl.arange(0, tile.key_depth)
     in_depth = channels < problem.key_depth
     for along in range(0, count, tile.queries):
         steps = along + tl.arange(0, tile.queries)
         queries = start + steps * step
-        q_tile = _load(q, strides, queries, channels, steps < count, in_depth)
+        in_line = (steps < count) & (line < length)
+        q_tile = _load(q, strides, queries, channels, in_line, in_depth)
         for across in range(0, length, tile.columns):
             index = across + tl.arange(0, tile.columns)
+            in_table = (index < length) & (line < length)
             table_tile = tl.load(
-                table + (first_row + index)[None, :] * problem.key_depth + channels[:, None],
-                mask=in_depth[:, None] & (index < length)[None, :],
+                table
+                + (length - 1 - line + index)[None, :] * problem.key_depth
+                + channels[:, None],
+                mask=in_depth[:, None] & in_table[None, :],
                 other=0.0,
             )
             products = tl.dot(
@@ -414,7 +419,7 @@ def _line_logits(
             tl.store(
                 logits + queries[:, None] * length + index[None, :],
                 products.to(logits.dtype.element_ty),
-                mask=(steps < count)[:, None] & (index < length)[None, :],
+                mask=in_line[:, None] & in_table[None, :],
             )
 
 
@@ -447,15 +452,16 @@ def position_logits_kernel(
     a += image.to(tl.int64) * (height * width) * height
     b += image.to(tl.int64) * (height * width) * width
     if group < row_groups:
-        for y in range(group * lines, tl.minimum((group + 1) * lines, height)):
+        for line in range(0, lines):
+            y = group * lines + line
             _line_logits(
-                q, height_table, a, q_strides, y * width, 1, width, height - 1 - y, height,
+                q, height_table, a, q_strides, y, height, y * width, 1, width,
                 problem, tile, dtype,
             )  # fmt: skip
     else:
-        first = (group - row_groups) * lines
-        for x in range(first, tl.minimum(first + lines, width)):
+        for line in range(0, lines):
+            x = (group - row_groups) * lines + line
             _line_logits(
-                q, width_table, b, q_strides, x, width, height, width - 1 - x, width,
+                q, width_table, b, q_strides, x, width, x, width, height,
                 problem, tile, dtype,
             )  # fmt: skip
