@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 import aabench
 from aabench.runs.door import measure
 from aabench.runs.request import Request
@@ -34,7 +36,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.resident: list[tuple[int, int, int]] = []
         self._begun = 0.0
+        self._process = psutil.Process()
 
     def planned(self, tasks: int, done: int) -> None:
         """Nothing to note."""
@@ -47,6 +51,9 @@ class Watch:
         """Note what the task took beyond the phases of its own work."""
         elapsed = time.perf_counter() - self._begun
         self.seconds.append(elapsed - sum(outcome.phases_s.values()))
+        workers = sum(child.memory_info().rss for child in self._process.children())
+        here = self._process
+        self.resident.append((here.memory_info().rss, workers, here.num_fds()))
 
 
 def startup_rows() -> list[tuple[str, str]]:
@@ -60,7 +67,7 @@ def startup_rows() -> list[tuple[str, str]]:
             start = time.perf_counter()
             subprocess.run(command, capture_output=True, check=True)
             times[index].append(time.perf_counter() - start)
-    for index, command in enumerate(commands):
+    for index in range(len(commands)):
         name = "python -c pass" if index == 0 else f"aabench {' '.join(QUICK[index - 1])}"
         rows.append((name, spread(times[index])))
     return rows
@@ -84,11 +91,20 @@ def overhead_rows(cases: int) -> list[tuple[str, str]]:
         measure(request, watch)
         rows = (Path(folder) / "run" / "rows.jsonl").read_text().splitlines()
         phases = [json.loads(row)["phases_s"] for row in rows]
+    first, last = watch.resident[len(watch.resident) // 10], watch.resident[-1]
     quarter = max(1, len(watch.seconds) // 4)
     result = [
-        (f"beyond the phases, first quarter of {len(rows)} tasks", spread(watch.seconds[1:quarter])),
+        (
+            f"beyond the phases, first quarter of {len(rows)} tasks",
+            spread(watch.seconds[1:quarter]),
+        ),
         ("beyond the phases, last quarter", spread(watch.seconds[-quarter:])),
     ]
+    for place, what in enumerate(("parent resident MiB", "worker resident MiB")):
+        result.append(
+            (what, f"{first[place] / 2**20:.0f} early, {last[place] / 2**20:.0f} at the end")
+        )
+    result.append(("open files of the parent", f"{first[2]} early, {last[2]} at the end"))
     for name in sorted({name for phase in phases for name in phase}):
         values = [phase[name] for phase in phases if name in phase]
         result.append((f"phase {name}", spread(values)))
@@ -104,7 +120,9 @@ def spread(seconds: list[float]) -> str:
 def main() -> None:
     """Print the table."""
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    print(f"aabench {aabench.__version__}, Python {platform.python_version()}, {platform.machine()}\n")
+    print(
+        f"aabench {aabench.__version__}, Python {platform.python_version()}, {platform.machine()}\n"
+    )
     print("| what | median (range) |\n|---|---|")
     for name, value in [*startup_rows(), *overhead_rows(cases)]:
         print(f"| {name} | {value} |")

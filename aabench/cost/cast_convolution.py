@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aabench.cost.convolution import Convolution
+from aabench.cost.convolution_passes import ConvolutionPasses
 from aabench.cost.execution import Execution
 from aabench.cost.timeline import GRADIENTS, INPUT, OUTPUT, PARAMETERS, Block, Timeline
 
@@ -45,7 +46,8 @@ class CastConvolution:
             self._saved.append(memory.allocate(INPUT, size))
         elif input_block is not None:
             self._saved.append(memory.keep(input_block))
-        self.output = convolution.forward(memory, execution, kind)
+        self._passes = ConvolutionPasses(convolution, memory, execution)
+        self.output = self._passes.forward(kind)
         if not trains:
             memory.free(*self._saved)
 
@@ -60,7 +62,8 @@ class CastConvolution:
 
         """
         memory, execution = self._memory, self._execution
-        of_input, of_weight = self._convolution.backward(memory, execution)
+        of_input = self._passes.backward_input()
+        of_weight = self._passes.backward_weight()
         memory.free(*self._saved, *([gradient] if gradient else []))
         if execution.casts:
             stored = memory.allocate(GRADIENTS, self._convolution.weights * execution.stored)

@@ -27,7 +27,7 @@ class Setting:
         mode: ``infer``, ``forward-backward`` or ``train``.
         optimizer: its name; it counts in ``train`` only.
         has_convolution: whether some output channels are convolved.
-        strided: whether the stride is above 1.
+        is_strided: whether the stride is above 1.
         pools: whether the attention's input is pooled.
         upsamples: whether the attention's output is coarser than the convolution's.
         is_single_image: whether the batch is 1.
@@ -41,7 +41,7 @@ class Setting:
     mode: str
     optimizer: str
     has_convolution: bool
-    strided: bool
+    is_strided: bool
     pools: bool
     upsamples: bool
     is_single_image: bool
@@ -90,7 +90,7 @@ def _flags(layers: LayerColumns) -> dict[str, NDArray[np.bool_]]:
     return {
         "attends": attends,
         "has_convolution": layers.dv < layers.out_channels,
-        "strided": layers.stride > 1,
+        "is_strided": layers.stride > 1,
         "pools": attends & (layers.stride * layers.downsample > 1),
         "upsamples": attends & (layers.downsample > 1),
         "is_single_image": layers.batch == 1,

@@ -51,8 +51,8 @@ class LayerShapes:
     @classmethod
     def of(cls, setting: Setting, layers: LayerColumns) -> LayerShapes:
         """The shapes of some rows that share a setting."""
-        out_height, out_width = _ceil(layers.height, layers.stride), _ceil(layers.width, layers.stride)
-        in_pixels, out_pixels = layers.height * layers.width, out_height * out_width
+        out_pixels = _ceil(layers.height, layers.stride) * _ceil(layers.width, layers.stride)
+        in_pixels = layers.height * layers.width
         convolution = kqv = mix = attention = None
         tables: tuple[Column, ...] = ()
         tokens = np.zeros_like(in_pixels)
@@ -62,16 +62,17 @@ class LayerShapes:
                 in_channels=layers.in_channels,
                 out_channels=layers.out_channels - layers.dv,
                 kernel_size=layers.kernel_size,
-                in_pixels=in_pixels,
-                out_pixels=out_pixels,
-                strided=setting.strided,
+                stride=layers.stride,
+                height=layers.height,
+                width=layers.width,
+                is_strided=setting.is_strided,
             )
         if setting.attention is not None:
             attention = _attention(setting, layers)
             tokens = attention.tokens
             channels = layers.in_channels + EXTRA_CHANNELS[setting.position]
-            kqv = _pointwise(layers.batch, channels, 2 * layers.dk + layers.dv, tokens)
-            mix = _pointwise(layers.batch, layers.dv, layers.dv, tokens)
+            kqv = _pointwise(attention, channels, 2 * layers.dk + layers.dv)
+            mix = _pointwise(attention, layers.dv, layers.dv)
             if attention.has_tables:
                 sides = (attention.height, attention.width)
                 tables = tuple((2 * side - 1) * attention.key_depth for side in sides)
@@ -111,15 +112,18 @@ def _attention(setting: Setting, layers: LayerColumns) -> Attention:
     )
 
 
-def _pointwise(images: Column, inputs: Column, outputs: Column, pixels: Column) -> Convolution:
-    """A 1x1 convolution."""
+def _pointwise(attention: Attention, inputs: Column, outputs: Column) -> Convolution:
+    """A 1x1 convolution at the attention's resolution."""
+    one = np.ones_like(inputs)
     return Convolution(
-        images=images,
+        images=attention.batch,
         in_channels=inputs,
         out_channels=outputs,
-        kernel_size=np.ones_like(images),
-        in_pixels=pixels,
-        out_pixels=pixels,
+        kernel_size=one,
+        stride=one,
+        height=attention.height,
+        width=attention.width,
+        is_strided=False,
     )
 
 

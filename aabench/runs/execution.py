@@ -98,13 +98,7 @@ def _measure(task: Task, device: torch.device, readings: Readings, phases: Phase
         with phases.phase("memory"):
             read_memory(subject, readings)
     with phases.phase("latency"):
-        read_latency(
-            subject,
-            readings,
-            seconds=task.seconds,
-            enough_samples=task.enough_samples,
-            first_call_s=first_call_s,
-        )
+        read_latency(subject, readings, task, first_call_s)
 
 
 def _unexpected(error: BaseException, figures: dict[str, Any]) -> tuple[str, str]:

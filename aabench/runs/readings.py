@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +15,6 @@ from aabench.measuring.cuda_latency import CudaLatencyMeasurement, measure_cuda_
 from aabench.measuring.cuda_memory import measure_cuda_memory
 from aabench.measuring.energy import EnergyMeasurement, measure_energy
 from aabench.measuring.first_call import first_call_seconds
-from aabench.measuring.gpu_reading import GpuReading
 from aabench.measuring.memory import MemoryMeasurement
 from aabench.measuring.nvml import GpuReader
 from aabench.measuring.warning_rules import (
@@ -27,6 +24,7 @@ from aabench.measuring.warning_rules import (
     memory_remarks,
 )
 from aabench.runs.subject import Subject
+from aabench.runs.task import Task
 
 
 @dataclass
@@ -74,66 +72,72 @@ def _memory(subject: Subject) -> MemoryMeasurement:
     return measure_cuda_memory(subject, subject.base_tensors, CudaAllocator(device), warmup_calls=1)
 
 
-def read_latency(
-    subject: Subject,
-    readings: Readings,
-    *,
-    seconds: float,
-    enough_samples: int,
-    first_call_s: float | None,
-) -> None:
+def read_latency(subject: Subject, readings: Readings, task: Task, first_s: float | None) -> None:
     """The latency of a subject that has run once, and on CUDA what the card said meanwhile."""
-    device = subject.input.device
-    if device.type == "cpu":
+    if subject.input.device.type == "cpu":
         latency = measure_cpu_latency(
-            subject, seconds=seconds, enough_samples=enough_samples, first_call_s=first_call_s
+            subject,
+            seconds=task.seconds,
+            enough_samples=task.enough_samples,
+            first_call_s=first_s,
         )
         readings.samples_s = list(latency.samples_s)
         readings.figures["calls_per_sample"] = latency.calls_per_sample
         readings.remarks += latency_remarks(latency)
-        return
-    with _watched_card(device, readings) as reader:
-        card = CudaDevice(device)
+    else:
+        _read_cuda_latency(subject, readings, task, first_s)
+
+
+def _read_cuda_latency(
+    subject: Subject, readings: Readings, task: Task, first_s: float | None
+) -> None:
+    """Cold samples and graph replays are taken in the first round alone: they are no headline."""
+    first_round = task.round == 0
+    device = subject.input.device
+    card = CudaDevice(device)
+    with GpuReader(str(torch.cuda.get_device_properties(device).uuid)) as reader:
+        before = reader.read()
         cuda = measure_cuda_latency(
-            subject, card, seconds=seconds, enough_samples=enough_samples, first_call_s=first_call_s
+            subject,
+            card,
+            seconds=task.seconds,
+            enough_samples=task.enough_samples,
+            cold=first_round,
+            graph=first_round,
+            first_call_s=first_s,
         )
         energy = measure_energy(subject, card, reader, cuda.warm.summary.median)
-    _enter_cuda_latency(readings, cuda, energy, subject.case.batch)
-
-
-def _enter_cuda_latency(
-    readings: Readings, cuda: CudaLatencyMeasurement, energy: EnergyMeasurement, batch: int
-) -> None:
+        # Why the clocks are low shows only while the card works.
+        readings.remarks += gpu_remarks([before, energy.busy, reader.read()])
     readings.samples_s = list(cuda.warm.samples_s)
     readings.remarks += latency_remarks(cuda.warm, is_launch_bound=cuda.launch_bound)
-    readings.figures |= {
+    readings.figures |= cuda_figures(cuda, first_round)
+    readings.figures |= card_figures(energy, subject.case.batch)
+
+
+def cuda_figures(cuda: CudaLatencyMeasurement, first_round: bool) -> dict[str, Any]:
+    """What a latency measurement on a card says beside its samples."""
+    figures: dict[str, Any] = {
         "calls_per_sample": cuda.warm.calls_per_sample,
-        "latency_cold_median_s": None if cuda.cold is None else cuda.cold.median,
-        "latency_graph_median_s": None if cuda.graph is None else cuda.graph.median,
-        "graph_refused": cuda.graph_refusal,
         "host_enqueue_median_s": cuda.host_enqueue_s,
-        "launch_bound": cuda.launch_bound,
+    }
+    if first_round:
+        figures |= {
+            "latency_cold_median_s": None if cuda.cold is None else cuda.cold.median,
+            "latency_graph_median_s": None if cuda.graph is None else cuda.graph.median,
+            "graph_refused": cuda.graph_refusal,
+            "launch_bound": cuda.launch_bound,
+        }
+    return figures
+
+
+def card_figures(energy: EnergyMeasurement, batch: int) -> dict[str, Any]:
+    """Energy, and what NVML said of the card while it worked."""
+    return {
         "energy_per_item_j": energy.joules_per_item(batch),
         "energy_source": energy.source,
+        "gpu_sm_clock_hz": energy.busy.sm_clock_hz,
+        "gpu_memory_clock_hz": energy.busy.memory_clock_hz,
+        "gpu_temperature_c": energy.busy.temperature_c,
+        "gpu_power_w": energy.busy.power_w,
     }
-    readings.figures |= card_figures(energy.busy)
-
-
-def card_figures(busy: GpuReading) -> dict[str, Any]:
-    """What NVML said of the card while it worked."""
-    return {
-        "gpu_sm_clock_hz": busy.sm_clock_hz,
-        "gpu_memory_clock_hz": busy.memory_clock_hz,
-        "gpu_temperature_c": busy.temperature_c,
-        "gpu_power_w": busy.power_w,
-    }
-
-
-@contextmanager
-def _watched_card(device: torch.device, readings: Readings) -> Iterator[GpuReader]:
-    """NVML's reader of a card; what it saw before and after is turned into remarks."""
-    uuid = str(torch.cuda.get_device_properties(device).uuid)
-    with GpuReader(uuid) as reader:
-        before = reader.read()
-        yield reader
-        readings.remarks += gpu_remarks([before, reader.read()])

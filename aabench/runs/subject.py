@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +141,8 @@ def memory_format_of(case: Case) -> torch.memory_format:
 def numeric_flags(case: Case) -> Iterator[None]:
     """Allow TF32 in ``tf32`` and nowhere else; everything is put back afterwards."""
     wanted = "tf32" if case.precision == "tf32" else "ieee"
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    backends: Any = torch.backends  # typed in part only
+    products, convolutions = backends.cuda.matmul, backends.cudnn.conv
     before = products.fp32_precision, convolutions.fp32_precision
     products.fp32_precision = convolutions.fp32_precision = wanted
     try:

@@ -85,7 +85,7 @@ def test_nothing_is_left_behind(tmp_path, broken_torch):
     assert list(here.iterdir()) == []
 
 
-def test_files_of_the_user_do_not_stand_in_for_pythons_own(tmp_path, broken_torch):
+def test_files_of_the_user_do_not_stand_in_for_pythons_own(tmp_path):
     (tmp_path / "signal.py").write_text("raise RuntimeError('the wrong one')")
     script = Path(sys.executable).with_name("aabench")
     if not script.exists():

@@ -128,6 +128,37 @@ def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(tmp_path
     assert_each_round_once(rows)
 
 
+def test_the_plug_pulled_ten_times_changes_nothing_in_the_end(tmp_path, swept):
+    words = [*AABENCH, "sweep", *SMALL, "--out", "mine"]
+    rows = tmp_path / "mine" / "rows.jsonl"
+    for _ in range(10):
+        before = size_of(rows)
+        process = subprocess.Popen(
+            words, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_for(lambda: size_of(rows) > before or process.poll() is not None)  # noqa: B023
+        process.kill()
+        process.wait()
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert_each_round_once(rows)
+    ours, theirs = aabench.load_run(tmp_path / "mine"), aabench.load_run(swept[0] / "mine")
+    settled = [
+        "status",
+        "reason",
+        "key",
+        "heads",
+        "dk",
+        "dv",
+        "attention",
+        "mode",
+        "params",
+        "macs",
+    ]
+    pd.testing.assert_frame_equal(ours[settled], theirs[settled])
+    assert ours.attrs["complete"]
+
+
 def test_dry_run_writes_nothing(tmp_path):
     done = run("sweep", *SMALL, "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -196,6 +227,10 @@ def wait_for(condition, seconds=90):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def children_of(pid: int) -> list[int]:

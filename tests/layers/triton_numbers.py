@@ -65,6 +65,7 @@ def under_compile() -> float:
 
 def main() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     errors = {
         f"{dtype_name}, {shape_name}": relative_errors(
             attend, random_inputs(*shape, tables=tables, dtype=dtype, requires_grad=True)

@@ -1,14 +1,18 @@
 """Every rule of `aabench doctor`, on machines that are made up."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from simulated_machine import (
     CARD,
+    ENVIRONMENT,
     GPU,
     HEALTHY,
     HEALTHY_CUDA,
+    READING,
     GiB,
     trials,
     with_answers,
@@ -17,9 +21,13 @@ from simulated_machine import (
 )
 
 import aabench
+from aabench.measuring.environment import VARIABLES, describe_environment
+from aabench.measuring.gpu_reading import GpuReading
 from aabench.measuring.machine.diagnosis import diagnose
+from aabench.measuring.machine.disturbances import DISTURBING_VARIABLES
 from aabench.measuring.machine.finding import can_measure
 from aabench.measuring.machine.folder_probe import FolderReading
+from aabench.measuring.machine.nvml_probe import Card
 from aabench.measuring.machine.probe_process import Answer
 from aabench.measuring.machine.tested_versions import (
     NEWEST_TESTED,
@@ -323,3 +331,24 @@ def test_the_newest_tested_torch_is_the_one_that_the_tests_are_pinned_to():
     constraints = Path(aabench.__file__).parents[1] / "constraints.txt"
     pins = dict(line.split("==") for line in constraints.read_text().splitlines() if "==" in line)
     assert pins["torch"].startswith(f"{NEWEST_TESTED['torch']}.")
+
+
+def test_the_made_up_machines_are_described_as_real_ones_are(monkeypatch):
+    properties = SimpleNamespace(
+        uuid="x",
+        name="card",
+        major=7,
+        minor=5,
+        multi_processor_count=40,
+        total_memory=15 * GiB,
+        L2_cache_size=2**22,
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+    real = describe_environment()
+    assert set(ENVIRONMENT) <= set(real)
+    assert set(GPU) <= set(real["gpus"][0])
+    assert set(READING) == {field.name for field in fields(GpuReading)}
+    assert set(CARD) == {field.name for field in fields(Card)}
+    assert set(DISTURBING_VARIABLES) <= set(VARIABLES)

@@ -1,6 +1,8 @@
 """The probes of `aabench doctor`: on this machine, on kernel files and libraries that are made up."""
 
-import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from aabench.measuring.machine.folder_probe import try_folder
 from aabench.measuring.machine.host_reading import read_host
 from aabench.measuring.machine.kernel_probe import KERNELS, USES, try_kernels
 from aabench.measuring.machine.nvml_probe import read_cards
+from aabench.measuring.machine.probe import STAGES
 from aabench.measuring.machine.processor_quota import quota_cores
 from aabench.measuring.machine.toolchain import find_toolchain
 
@@ -76,15 +79,53 @@ def test_a_wrong_compilation_is_noticed(monkeypatch):
         device_probe.compile_seconds(CPU)
 
 
-class SimulatedDriver(SimulatedNvml):
-    """Cards by number, as a driver lists them."""
+def test_a_tiny_triton_kernel_is_right_in_the_interpreter():
+    pytest.importorskip("triton")
+    code = (
+        "import torch\n"
+        "from aabench.measuring.machine.triton_probe import run_triton\n"
+        "run_triton(torch.device('cpu'))"
+    )
+    variables = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
 
-    def __init__(self, **answers):
-        super().__init__(
-            nvmlDeviceGetCount=1, nvmlDeviceGetPowerManagementDefaultLimit=700_000, **answers
-        )
+
+def test_one_broken_card_does_not_hide_the_others(monkeypatch):
+    def convolve(device):
+        if device.index == 1:
+            raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(device_probe, "convolve", convolve)
+    broken = "RuntimeError: no kernel image is available"
+    devices = [(item["device"], item["problem"]) for item in STAGES["cuda"]()["devices"]]
+    assert devices == [("cuda:0", None), ("cuda:1", broken), ("cuda:2", None)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+def test_torch_says_why_there_is_no_card():
+    found = STAGES["cuda"]()
+    assert found["devices"] == []
+    assert "CUDA" in found["why_none"] or "NVIDIA" in found["why_none"]
+
+
+class SimulatedDriver(SimulatedNvml):
+    """Cards by number, as a driver lists them; some of them are lost."""
+
+    def __init__(self, cards=1, lost=(), **answers):
+        super().__init__(**{"nvmlDeviceGetPowerManagementDefaultLimit": 700_000} | answers)
+        self.cards, self.lost = cards, lost
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return self.cards
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        if index in self.lost:
+            raise NVMLError(15, "GPU is lost")
         return "handle"
 
 
@@ -100,8 +141,7 @@ def test_every_card_is_read_before_it_is_used():
 
 @pytest.mark.parametrize("answer", [NVMLError(NOT_SUPPORTED), -1, True, "700", 10**12])
 def test_a_power_limit_that_cannot_be_is_none(answer):
-    nvml = SimulatedDriver()
-    nvml.answers["nvmlDeviceGetPowerManagementDefaultLimit"] = answer
+    nvml = SimulatedDriver(nvmlDeviceGetPowerManagementDefaultLimit=answer)
     (card,) = read_cards(nvml)
     assert card.default_power_limit_w is None
 
@@ -110,20 +150,11 @@ def test_slices_are_listed_with_the_card_that_they_are_of():
     nvml = SimulatedDriver(
         nvmlDeviceGetMaxMigDeviceCount=3, nvmlDeviceGetMigDeviceHandleByIndex=lambda: "handle"
     )
-    cards = read_cards(nvml)
-    assert [card.slice_of for card in cards] == [None, UUID, UUID, UUID]
+    assert [card.slice_of for card in read_cards(nvml)] == [None, UUID, UUID, UUID]
 
 
 def test_a_lost_card_does_not_hide_the_others():
-    class OneLost(SimulatedDriver):
-        def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-            if index == 0:
-                raise NVMLError(15, "GPU is lost")
-            return "handle"
-
-    nvml = OneLost()
-    nvml.answers["nvmlDeviceGetCount"] = 2
-    lost, card = read_cards(nvml)
+    lost, card = read_cards(SimulatedDriver(cards=2, lost=[0]))
     assert "GPU is lost" in lost.reading.problem
     assert card.uuid == UUID
 
@@ -203,7 +234,6 @@ def test_this_host():
     assert host.cores >= host.usable_cores >= 1
     assert host.memory_bytes >= host.available_bytes > 0
     assert host.swap_used_bytes >= 0
-    json.dumps(host.__class__.__dataclass_fields__["load"].name)
 
 
 def executable(folder: Path, name: str) -> str:

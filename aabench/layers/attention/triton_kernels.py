@@ -401,11 +401,11 @@ def _line_logits(q, table, logits, strides, line, length, start, step, count, pr
     for along in range(0, count, tile.queries):
         steps = along + tl.arange(0, tile.queries)
         queries = start + steps * step
-        in_line = (steps < count) & (line < length)
+        in_line = steps < count
         q_tile = _load(q, strides, queries, channels, in_line, in_depth)
         for across in range(0, length, tile.columns):
             index = across + tl.arange(0, tile.columns)
-            in_table = (index < length) & (line < length)
+            in_table = index < length
             table_tile = tl.load(
                 table
                 + (length - 1 - line + index)[None, :] * problem.key_depth
@@ -454,14 +454,16 @@ def position_logits_kernel(
     if group < row_groups:
         for line in range(0, lines):
             y = group * lines + line
-            _line_logits(
-                q, height_table, a, q_strides, y, height, y * width, 1, width,
-                problem, tile, dtype,
-            )  # fmt: skip
+            if y < height:
+                _line_logits(
+                    q, height_table, a, q_strides, y, height, y * width, 1, width,
+                    problem, tile, dtype,
+                )  # fmt: skip
     else:
         for line in range(0, lines):
             x = (group - row_groups) * lines + line
-            _line_logits(
-                q, width_table, b, q_strides, x, width, x, width, height,
-                problem, tile, dtype,
-            )  # fmt: skip
+            if x < width:
+                _line_logits(
+                    q, width_table, b, q_strides, x, width, x, width, height,
+                    problem, tile, dtype,
+                )  # fmt: skip

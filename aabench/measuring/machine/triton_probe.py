@@ -18,7 +18,7 @@ def _double(source, target, size: tl.constexpr):
 
 
 def run_triton(device: torch.device) -> None:
-    """Compile and run a kernel on a CUDA device.
+    """Compile and run a kernel on a CUDA device, or in Triton's interpreter on the CPU.
 
     Raises:
         Exception: whatever Triton raises where it cannot compile or launch.
@@ -27,7 +27,7 @@ def run_triton(device: torch.device) -> None:
     """
     numbers = torch.arange(SIZE, dtype=torch.float32, device=device)
     doubled = torch.empty_like(numbers)
-    with torch.cuda.device(device):
+    with torch.cuda.device_of(numbers):
         _double[(1,)](numbers, doubled, SIZE)
     if not torch.equal(doubled, 2 * numbers):
         raise ArithmeticError("a kernel that doubles numbers gave others")

@@ -1,0 +1,158 @@
+"""Weight sums: the scratch in which oneDNN computes half-precision gradients of weights on the CPU.
+
+The gradient is summed in single precision, from input and output gradient transposed so that pixels
+come in pairs. Threads share images, groups of output channels and groups of input channels; those
+that have different images sum and transpose on their own. oneDNN shares so that a thread reads and
+writes least.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aabench.cost.columns import Column
+from aabench.cost.convolution import Convolution
+from aabench.cost.execution import HALF, SINGLE
+
+GROUP = 16
+"""Channels in a group."""
+
+FULL_IMAGE_CHANNELS = 128
+"""From so many input channels on, a thread takes whole images, and not only rows of one."""
+
+LARGE_SIDE = 14
+"""Sides of images above which 1x1 kernels transpose nothing beforehand."""
+
+BARRIER = 8_388
+"""Bytes of what threads that share the same images meet at, once for sums, once for images."""
+
+POINTWISE_MARGIN = 1.25
+"""What 1x1 kernels transpose over the images themselves, for padding."""
+
+POINTWISE_WEIGHT = 4
+"""Times the weight that the smaller of input and output must be for threads to share images."""
+
+
+def spatial_sums(
+    convolution: Convolution, inputs: Column, outputs: Column, threads: int
+) -> Column:
+    """Bytes for kernels larger than 1x1, or strided.
+
+    Args:
+        convolution: its sizes.
+        inputs: its input channels as padded.
+        outputs: its output channels as padded.
+        threads: that share the work.
+
+    """
+    work = _Work.of(convolution, inputs, outputs)
+    sharing = work.threads_with_own_images(threads)
+    source = np.where(inputs < GROUP, 0, inputs * convolution.height * work.source_width)
+    result = outputs * convolution.out_height * work.result_width
+    barriers = BARRIER * np.where(sharing < threads, 2, 1)
+    return sharing * (work.weights * SINGLE + (source + result) * HALF) + barriers
+
+
+def pointwise_sums(
+    convolution: Convolution, inputs: Column, outputs: Column, threads: int
+) -> Column:
+    """Bytes for 1x1 kernels; see ``spatial_sums``."""
+    c = convolution
+    weights = inputs * outputs
+    smaller = c.images * np.minimum(inputs, outputs) * c.out_pixels
+    shares_images = (c.images > 1) & (smaller >= POINTWISE_WEIGHT * weights)
+    sums = weights * SINGLE * np.where(shares_images, np.minimum(c.images, threads), 1)
+    is_large = (c.out_height > LARGE_SIDE) & (c.out_width > LARGE_SIDE)
+    image = (inputs + outputs) * c.out_pixels * HALF
+    return sums + np.where(is_large, 0, (image * POINTWISE_MARGIN).astype(weights.dtype))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What threads share, in elements.
+
+    Attributes:
+        convolution: its sizes.
+        weights: of the padded weight.
+        source_width: width of a row of the transposed input, padded.
+        result_width: width of a row of the transposed output gradient.
+        input_groups: groups of input channels.
+        output_groups: groups of output channels.
+        units: what threads that share images share: images, or rows of them.
+        source: the transposed input batch, as far as it is read.
+        result: the transposed output gradient of the batch.
+
+    """
+
+    convolution: Convolution
+    weights: Column
+    source_width: Column
+    result_width: Column
+    input_groups: Column
+    output_groups: Column
+    units: Column
+    source: Column
+    result: Column
+
+    @classmethod
+    def of(cls, convolution: Convolution, inputs: Column, outputs: Column) -> _Work:
+        """The work of the gradient of a weight with these padded channels."""
+        c = convolution
+        padding = c.kernel_size // 2
+        right = (c.out_width - 1) * c.stride + c.kernel_size - c.width - padding
+        margin = _even(np.maximum(padding, np.maximum(right, 0) + 1))
+        source_width = _even(-(-c.width // c.stride) + margin) * c.stride
+        result_width = _even(c.out_width)
+        whole_images = (inputs >= FULL_IMAGE_CHANNELS) & (c.kernel_size > 1) & (c.stride == 1)
+        return cls(
+            convolution=c,
+            weights=inputs * outputs * c.kernel_size**2,
+            source_width=source_width,
+            result_width=result_width,
+            input_groups=-(-inputs // GROUP),
+            output_groups=-(-outputs // GROUP),
+            units=np.where(whole_images, c.images, c.images * c.out_height),
+            source=c.images * inputs * c.height * source_width,
+            result=c.images * outputs * c.out_height * result_width,
+        )
+
+    def threads_with_own_images(self, threads: int) -> Column:
+        """Into how many parts the images are shared where traffic is least; later ties win."""
+        best = np.full(self.weights.shape, np.inf)
+        chosen = np.ones_like(self.weights)
+        for image_parts in _powers_of_two(threads):
+            for output_parts in _powers_of_two(threads // image_parts):
+                input_parts = threads // image_parts // output_parts
+                traffic = self._traffic(image_parts, output_parts, input_parts)
+                better = (traffic <= best) & (image_parts <= self.units)
+                better &= output_parts <= self.output_groups
+                best = np.where(better, traffic, best)
+                chosen = np.where(better, image_parts, chosen)
+        return chosen
+
+    def _traffic(self, image_parts: int, output_parts: int, input_parts: int) -> Column:
+        """What one thread reads and writes, weighted as oneDNN does."""
+        moved = (self.source + self.result) * HALF / (2.0 * self.weights * SINGLE)
+        source_factor = np.maximum(self.input_groups / self.output_groups, 1)
+        source_factor = source_factor * np.where(moved < 1, 4, 1)
+        result_factor = np.maximum(self.output_groups / self.input_groups, 1)
+        weight_factor = np.maximum(moved, 1)
+        images = -(-self.units // image_parts) / self.units
+        of_inputs = -(-self.input_groups // input_parts) / self.input_groups
+        of_outputs = -(-self.output_groups // output_parts) / self.output_groups
+        traffic: Column = (
+            source_factor * images * of_inputs * self.source / self.convolution.stride**2
+            + result_factor * images * of_outputs * self.result
+            + weight_factor * of_inputs * of_outputs * self.weights
+        )
+        return traffic
+
+
+def _even(length: Column) -> Column:
+    return length + length % 2
+
+
+def _powers_of_two(most: int) -> list[int]:
+    return [1 << exponent for exponent in range(most.bit_length())]
