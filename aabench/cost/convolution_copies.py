@@ -40,6 +40,9 @@ NATIVE_KERNEL_SIZE = 3
 NATIVE_IMAGES = 15
 """Images up to which one thread alone computes 1x1 convolutions without oneDNN."""
 
+CHANNELS_PER_PIXEL = 0.4
+"""From so many channels a pixel on, threads share the channels of one image."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassCopies:
@@ -72,7 +75,7 @@ def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies
     plain = (c.in_channels < GROUP) & ~c.is_pointwise
     inputs = np.where(plain, c.in_channels, grouped(c.in_channels))
     outputs = grouped(c.out_channels)
-    scratch = _subsampled(c, execution) + _accumulators(c, execution, outputs * c.out_pixels)
+    scratch = _subsampled(c, execution) + _accumulators(c, execution, outputs, c.out_pixels)
     return _on_cpu(
         c,
         execution,
@@ -89,7 +92,7 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
     if c.is_strided:
         scratch = np.zeros_like(c.images)
     else:
-        scratch = _accumulators(c, execution, inputs * c.in_pixels)
+        scratch = _accumulators(c, execution, inputs, c.in_pixels)
     return _on_cpu(
         c,
         execution,
@@ -173,10 +176,17 @@ def _subsampled(convolution: Convolution, execution: Execution) -> Column:
     return np.where(_runs_pointwise(c), execution.threads * image, 0)
 
 
-def _accumulators(convolution: Convolution, execution: Execution, image: Column) -> Column:
-    """Bytes in which 1x1 kernels in half precision sum up: an image of the result a thread."""
+def _accumulators(
+    convolution: Convolution, execution: Execution, channels: Column, pixels: Column
+) -> Column:
+    """Bytes in which 1x1 kernels in half precision sum up their result: an image a thread.
+
+    Where there are fewer images than threads and many channels for their pixels, threads share the
+    channels of an image instead.
+    """
     c = convolution
     if not execution.is_half:
         return np.zeros_like(c.images)
-    images = np.minimum(c.images, execution.threads)
-    return np.where(_runs_pointwise(c), images * image * SINGLE, 0)
+    own_image = (c.images >= execution.threads) | (channels < CHANNELS_PER_PIXEL * pixels)
+    images = np.where(own_image, execution.threads, c.images)
+    return np.where(_runs_pointwise(c), images * channels * pixels * SINGLE, 0)

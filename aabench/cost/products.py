@@ -9,14 +9,17 @@ from aabench.cost.columns import Column
 from aabench.cost.execution import HALF, SINGLE
 from aabench.cost.timeline import GRADIENTS, KQV, LOGITS, OUTPUT, WORKSPACE, Block, Timeline
 
-TILE_ROWS = 64
-"""Rows of the tiles that oneDNN's half-precision products work in."""
+BLOCK = 256
+"""Most rows or columns of a block of oneDNN's half-precision products on the CPU."""
 
-TILE_COLUMNS = 256
-"""Most columns of such a tile."""
+PANEL = 64
+"""Columns of the panels into which they copy their second operand."""
 
-LANES = 16
-"""Numbers to which such products pad their depth."""
+DEPTH = 32
+"""Numbers to which they pad the depth of such a panel."""
+
+MOST_DEPTH = 512
+"""The deepest panel."""
 
 
 class LogitsProduct:
@@ -66,18 +69,31 @@ def _merged(memory: Timeline, block: Block, size: Column, merges: bool) -> Block
 
 
 def logits_scratch(attention: Attention) -> Column:
-    """Bytes that q k^T takes for a moment: on the CPU, in half precision, a tile of sums a thread."""
-    tile = TILE_ROWS * np.minimum(attention.tokens, TILE_COLUMNS) * SINGLE
-    return _for_threads(attention, tile)
+    """Bytes that q k^T takes for a moment: on the CPU, in half precision, a block of sums a thread."""
+    depth = np.minimum(_padded(attention.key_depth), MOST_DEPTH)
+    sums = _block(attention.tokens) * PANEL * SINGLE
+    return _for_threads(attention, sums + (_block(attention.tokens) + PANEL) * depth * HALF)
 
 
 def values_scratch(attention: Attention) -> Column:
-    """Bytes that weights times v take for a moment: likewise, tiles of weights, the values, sums."""
-    depth = -(-attention.value_depth // LANES) * LANES
-    tile = TILE_ROWS * np.minimum(attention.tokens, TILE_COLUMNS) * HALF
-    return _for_threads(
-        attention, tile + attention.tokens * depth * HALF + TILE_ROWS * depth * SINGLE
-    )
+    """Bytes that weights times v take for a moment: likewise, a panel of values and sums.
+
+    A single value channel is a product of a matrix and a vector, which takes nothing.
+    """
+    depth = np.minimum(_padded(attention.tokens), MOST_DEPTH)
+    sums = _block(attention.tokens) * attention.value_depth * SINGLE
+    size = sums + depth * PANEL * HALF
+    return _for_threads(attention, np.where(attention.value_depth > 1, size, 0))
+
+
+def _block(length: Column) -> Column:
+    """Rows of one block, when a length is split evenly into as few blocks as there can be."""
+    blocks = -(-length // BLOCK)
+    return -(-length // blocks)
+
+
+def _padded(depth: Column) -> Column:
+    return -(-depth // DEPTH) * DEPTH
 
 
 def _for_threads(attention: Attention, size: Column) -> Column:

@@ -8,7 +8,8 @@ writes least.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,14 @@ LARGE_SIDE = 14
 BARRIER = 8_388
 """Bytes of what threads that share the same images meet at, once for sums, once for images."""
 
-POINTWISE_MARGIN = 1.25
-"""What 1x1 kernels transpose over the images themselves, for padding."""
-
 POINTWISE_WEIGHT = 4
-"""Times the weight that the smaller of input and output must be for threads to share images."""
+"""How much more than its images the sums of a 1x1 kernel count in what a thread moves."""
+
+OUTPUT_GROUPS_AT_ONCE = 16
+"""Groups of output channels that 1x1 kernels transpose together, at least, if there are so many."""
+
+INPUT_GROUPS_AT_ONCE = 5
+"""Groups of input channels, likewise."""
 
 
 def spatial_sums(
@@ -48,7 +52,7 @@ def spatial_sums(
 
     """
     work = _Work.of(convolution, inputs, outputs)
-    sharing = work.threads_with_own_images(threads)
+    sharing = work.image_parts(threads, work.spatial_factors())
     source = np.where(inputs < GROUP, 0, inputs * convolution.height * work.source_width)
     result = outputs * convolution.out_height * work.result_width
     barriers = BARRIER * np.where(sharing < threads, 2, 1)
@@ -58,15 +62,23 @@ def spatial_sums(
 def pointwise_sums(
     convolution: Convolution, inputs: Column, outputs: Column, threads: int
 ) -> Column:
-    """Bytes for 1x1 kernels; see ``spatial_sums``."""
+    """Bytes for 1x1 kernels, where each thread transposes what it reads; see ``spatial_sums``."""
     c = convolution
-    weights = inputs * outputs
-    smaller = c.images * np.minimum(inputs, outputs) * c.out_pixels
-    shares_images = (c.images > 1) & (smaller >= POINTWISE_WEIGHT * weights)
-    sums = weights * SINGLE * np.where(shares_images, np.minimum(c.images, threads), 1)
+    work = _Work.of(c, inputs, outputs)
+    factors = (1, 1, POINTWISE_WEIGHT * np.maximum(outputs // inputs, 1))
+    plain = replace(
+        work,
+        units=c.images * c.out_pixels,
+        source=c.images * inputs * c.out_pixels,
+        result=c.images * outputs * c.out_pixels,
+    )
+    sharing = plain.image_parts(threads, factors)
+    transposed = _smallest_divisor(work.output_groups, OUTPUT_GROUPS_AT_ONCE)
+    transposed += _smallest_divisor(work.input_groups, INPUT_GROUPS_AT_ONCE)
+    transposed *= threads * GROUP * HALF * _even(c.out_pixels)
     is_large = (c.out_height > LARGE_SIDE) & (c.out_width > LARGE_SIDE)
-    image = (inputs + outputs) * c.out_pixels * HALF
-    return sums + np.where(is_large, 0, (image * POINTWISE_MARGIN).astype(weights.dtype))
+    barriers = np.where(sharing > 1, BARRIER, 0)
+    return sharing * work.weights * SINGLE + np.where(is_large, 0, transposed) + barriers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,36 +130,50 @@ class _Work:
             result=c.images * outputs * c.out_height * result_width,
         )
 
-    def threads_with_own_images(self, threads: int) -> Column:
-        """Into how many parts the images are shared where traffic is least; later ties win."""
+    def spatial_factors(self) -> tuple[Column, Column, Column]:
+        """How much input, output and weight count in what a thread moves, larger kernels."""
+        moved = (self.source + self.result) * HALF / (2.0 * self.weights * SINGLE)
+        of_source = np.maximum(self.input_groups / self.output_groups, 1)
+        of_source = of_source * np.where(moved < 1, 4, 1) / self.convolution.stride**2
+        of_result = np.maximum(self.output_groups / self.input_groups, 1)
+        return of_source, of_result, np.maximum(moved, 1)
+
+    def image_parts(self, threads: int, factors: tuple[Any, Any, Any]) -> Column:
+        """Into how many parts the images are shared where a thread moves least; later ties win."""
         best = np.full(self.weights.shape, np.inf)
         chosen = np.ones_like(self.weights)
         for image_parts in _powers_of_two(threads):
             for output_parts in _powers_of_two(threads // image_parts):
-                input_parts = threads // image_parts // output_parts
-                traffic = self._traffic(image_parts, output_parts, input_parts)
-                better = (traffic <= best) & (image_parts <= self.units)
+                parts = (image_parts, output_parts, threads // image_parts // output_parts)
+                moved = self._moved(parts, factors)
+                better = (moved <= best) & (image_parts <= self.units)
                 better &= output_parts <= self.output_groups
-                best = np.where(better, traffic, best)
+                best = np.where(better, moved, best)
                 chosen = np.where(better, image_parts, chosen)
         return chosen
 
-    def _traffic(self, image_parts: int, output_parts: int, input_parts: int) -> Column:
-        """What one thread reads and writes, weighted as oneDNN does."""
-        moved = (self.source + self.result) * HALF / (2.0 * self.weights * SINGLE)
-        source_factor = np.maximum(self.input_groups / self.output_groups, 1)
-        source_factor = source_factor * np.where(moved < 1, 4, 1)
-        result_factor = np.maximum(self.output_groups / self.input_groups, 1)
-        weight_factor = np.maximum(moved, 1)
+    def _moved(self, parts: tuple[int, int, int], factors: tuple[Any, Any, Any]) -> Column:
+        """What one thread moves when images, output and input channels are shared in such parts."""
+        image_parts, output_parts, input_parts = parts
+        of_source, of_result, of_weight = factors
         images = -(-self.units // image_parts) / self.units
         of_inputs = -(-self.input_groups // input_parts) / self.input_groups
         of_outputs = -(-self.output_groups // output_parts) / self.output_groups
-        traffic: Column = (
-            source_factor * images * of_inputs * self.source / self.convolution.stride**2
-            + result_factor * images * of_outputs * self.result
-            + weight_factor * of_inputs * of_outputs * self.weights
+        moved: Column = (
+            of_source * images * of_inputs * self.source
+            + of_result * images * of_outputs * self.result
+            + of_weight * of_inputs * of_outputs * self.weights
         )
-        return traffic
+        return moved
+
+
+def _smallest_divisor(numbers: Column, least: int) -> Column:
+    """Of each number, the smallest divisor from ``least`` on; the number itself if it is less."""
+    most = int(numbers.max(initial=1))
+    divisors = np.arange(most + 1)
+    for divisor in range(most // 2, least - 1, -1):
+        divisors[divisor::divisor] = divisor
+    return divisors[numbers]
 
 
 def _even(length: Column) -> Column:

@@ -91,7 +91,7 @@ def read_latency(subject: Subject, readings: Readings, task: Task, first_s: floa
 def _read_cuda_latency(
     subject: Subject, readings: Readings, task: Task, first_s: float | None
 ) -> None:
-    """Cold samples and graph replays are taken in the first round alone: they are no headline."""
+    """Cold samples, graph replays and energy are taken in the first round alone: no headlines."""
     first_round = task.round == 0
     device = subject.input.device
     card = CudaDevice(device)
@@ -106,13 +106,15 @@ def _read_cuda_latency(
             graph=first_round,
             first_call_s=first_s,
         )
-        energy = measure_energy(subject, card, reader, cuda.warm.summary.median)
-        # Why the clocks are low shows only while the card works.
-        readings.remarks += gpu_remarks([before, energy.busy, reader.read()])
+        seen = [before]
+        if first_round:
+            energy = measure_energy(subject, card, reader, cuda.warm.summary.median)
+            seen.append(energy.busy)  # why clocks are low shows only while the card works
+            readings.figures |= card_figures(energy, subject.case.batch)
+        readings.remarks += gpu_remarks([*seen, reader.read()])
     readings.samples_s = list(cuda.warm.samples_s)
     readings.remarks += latency_remarks(cuda.warm, is_launch_bound=cuda.launch_bound)
     readings.figures |= cuda_figures(cuda, first_round)
-    readings.figures |= card_figures(energy, subject.case.batch)
 
 
 def cuda_figures(cuda: CudaLatencyMeasurement, first_round: bool) -> dict[str, Any]:
