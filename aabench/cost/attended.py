@@ -98,7 +98,7 @@ class AttendedBranch:
         """The heads merged into channels, and the convolution over them."""
         memory, shapes = self._memory, self._shapes
         assert shapes.mix is not None
-        if form.channels_first:
+        if form.merges_without_copy(self._attention):
             merged = memory.keep(values)
         else:
             merged = memory.allocate(OUTPUT, self._attention.value_bytes)

@@ -27,6 +27,9 @@ class Attention:
         merges_heads: whether B and Nh are one dimension in memory, because one of them is 1: then
             k and v go into products as they are; else as copies.
         has_one_map: whether there is a single image with a single head.
+        has_scalar_keys: whether keys and queries have one channel a head; such tensors count as
+            contiguous however they lie in memory.
+        has_scalar_values: whether values have one channel a head.
         execution: where and in which numbers.
 
     """
@@ -41,6 +44,8 @@ class Attention:
     trains: bool
     merges_heads: bool
     has_one_map: bool
+    has_scalar_keys: bool
+    has_scalar_values: bool
     execution: Execution
 
     @property
@@ -125,16 +130,11 @@ yielded."""
 
 
 class AttentionForm(Protocol):
-    """The closed form of one attention form: the attribute that a catalogue entry's ``cost`` names.
+    """The closed form of one attention form: the attribute that a catalogue entry's ``cost`` names."""
 
-    Attributes:
-        channels_first: whether the form gives its values with channels before pixels in memory, so
-            that heads are merged without a copy.
-
-    """
-
-    @property
-    def channels_first(self) -> bool: ...
+    def merges_without_copy(self, attention: Attention) -> bool:
+        """Whether the attended values lie channels before pixels, as the next convolution wants them."""
+        ...
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """MACs as executed, by part: ``logits``, ``position logits`` and ``values``."""

@@ -12,7 +12,9 @@ from aabench.cost.timeline import GRADIENTS, LOGITS, SOFTMAX, Block, Timeline
 class BroadcastForm:
     """Three maps at most: the logits, their sum with the positions, and the weights."""
 
-    channels_first = False
+    def merges_without_copy(self, attention: Attention) -> bool:
+        """With a single channel a head there is no order to change."""
+        return attention.has_scalar_values
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """q k^T, two products with Toeplitz tables, weights times v."""

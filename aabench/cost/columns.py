@@ -96,7 +96,9 @@ class LayerColumns:
         Raises:
             UsageError: a size that 64 bits do not hold.
         """
-        sizes = {name: _whole([getattr(case.layer, name) for case in cases]) for name in LAYER_SIZES}
+        sizes = {
+            name: _whole([getattr(case.layer, name) for case in cases]) for name in LAYER_SIZES
+        }
         labels = {
             name: Labels.of([getattr(case, name) for case in cases])
             for name in ("mode", "precision", "attention", "memory_format")

@@ -90,7 +90,7 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
     c, item = convolution, execution.computed
     inputs = grouped(c.in_channels)
     if c.is_strided:
-        scratch = np.zeros_like(c.images)
+        scratch = _bordered(c, execution)
     else:
         scratch = _accumulators(c, execution, inputs, c.in_pixels)
     return _on_cpu(
@@ -174,6 +174,14 @@ def _subsampled(convolution: Convolution, execution: Execution) -> Column:
         return np.zeros_like(c.images)
     image = grouped(c.in_channels) * c.out_pixels * execution.computed
     return np.where(_runs_pointwise(c), execution.threads * image, 0)
+
+
+def _bordered(convolution: Convolution, execution: Execution) -> Column:
+    """Bytes in which strided kernels copy an output gradient with its border: an image a thread."""
+    c = convolution
+    border = 2 * ((c.kernel_size - 1) // c.stride)
+    pixels = (c.out_height + border) * (c.out_width + border)
+    return execution.threads * grouped(c.out_channels) * pixels * execution.computed
 
 
 def _accumulators(

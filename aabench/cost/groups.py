@@ -32,6 +32,8 @@ class Setting:
         upsamples: whether the attention's output is coarser than the convolution's.
         is_single_image: whether the batch is 1.
         is_single_head: whether there is one head.
+        has_scalar_keys: whether keys have one channel a head.
+        has_scalar_values: whether values have one channel a head.
         execution: where and in which numbers.
 
     """
@@ -46,6 +48,8 @@ class Setting:
     upsamples: bool
     is_single_image: bool
     is_single_head: bool
+    has_scalar_keys: bool
+    has_scalar_values: bool
     execution: Execution
 
     @property
@@ -95,6 +99,8 @@ def _flags(layers: LayerColumns) -> dict[str, NDArray[np.bool_]]:
         "upsamples": attends & (layers.downsample > 1),
         "is_single_image": layers.batch == 1,
         "is_single_head": attends & (layers.heads == 1),
+        "has_scalar_keys": attends & (layers.dk == layers.heads),
+        "has_scalar_values": attends & (layers.dv == layers.heads),
     }
 
 

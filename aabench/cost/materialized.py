@@ -19,7 +19,9 @@ from aabench.cost.timeline import (
 class MaterializedForm:
     """Four maps at most: the logits, one axis done, the other repeated and then copied into order."""
 
-    channels_first = False
+    def merges_without_copy(self, attention: Attention) -> bool:
+        """With a single channel a head there is no order to change."""
+        return attention.has_scalar_values
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """q k^T, queries times all 2L-1 offsets of either axis, weights times v."""

@@ -32,7 +32,9 @@ KEYS_IN_A_TILE = 512
 class SdpaBiasForm:
     """One map, the mask, where a fused kernel runs; four in the math kernel."""
 
-    channels_first = False
+    def merges_without_copy(self, attention: Attention) -> bool:
+        """With a single channel a head there is no order to change, but fused kernels give another."""
+        return attention.has_scalar_values and not _is_fused(attention)
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """The products at the padded depths; fused backward computes the logits once more."""
@@ -53,7 +55,7 @@ class SdpaBiasForm:
             positions = RowColumnLogits(attention, memory, q)
             mask = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
             memory.free(positions.rows, positions.columns)
-        padded = _Padded(attention, memory)
+        padded = _Padded(attention, memory, q, kqv)
         kernel = _Fused if _is_fused(attention) else _Math
         attended = kernel(attention, memory, padded, mask)
 
@@ -69,12 +71,19 @@ class SdpaBiasForm:
 class _Padded:
     """q, k and v made contiguous and padded to the kernel's depths."""
 
-    def __init__(self, attention: Attention, memory: Timeline) -> None:
+    def __init__(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> None:
         keys, values = _padded_depths(attention)
         self.key_size = attention.queries * keys * attention.item
         self.value_size = attention.queries * values * attention.item
-        self.q, self.k = (memory.allocate(KQV, self.key_size) for _ in "qk")
-        self.v = memory.allocate(KQV, self.value_size)
+        pads = _is_fused(attention)
+        if attention.has_scalar_keys and not pads:
+            self.q, self.k = memory.keep(q), memory.keep(kqv)
+        else:
+            self.q, self.k = (memory.allocate(KQV, self.key_size) for _ in "qk")
+        if attention.has_scalar_values and not pads:
+            self.v = memory.keep(kqv)
+        else:
+            self.v = memory.allocate(KQV, self.value_size)
 
 
 class _Fused:
@@ -184,7 +193,9 @@ def _is_fused(attention: Attention) -> bool:
     """Whether a fused kernel takes the case."""
     device_type = attention.execution.device_type
     if device_type == "cpu":
-        return not (attention.has_tables and attention.trains)
+        # A single channel a head throughout has a stride that the fused kernel refuses.
+        scalar = attention.has_scalar_keys and attention.has_scalar_values
+        return not scalar and not (attention.has_tables and attention.trains)
     return device_type == "cuda"
 
 

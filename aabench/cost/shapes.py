@@ -108,6 +108,8 @@ def _attention(setting: Setting, layers: LayerColumns) -> Attention:
         trains=setting.trains,
         merges_heads=setting.is_single_image or setting.is_single_head,
         has_one_map=setting.is_single_image and setting.is_single_head,
+        has_scalar_keys=setting.has_scalar_keys,
+        has_scalar_values=setting.has_scalar_values,
         execution=setting.execution,
     )
 

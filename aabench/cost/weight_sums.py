@@ -39,9 +39,7 @@ INPUT_GROUPS_AT_ONCE = 5
 """Groups of input channels, likewise."""
 
 
-def spatial_sums(
-    convolution: Convolution, inputs: Column, outputs: Column, threads: int
-) -> Column:
+def spatial_sums(convolution: Convolution, inputs: Column, outputs: Column, threads: int) -> Column:
     """Bytes for kernels larger than 1x1, or strided.
 
     Args:

@@ -17,7 +17,7 @@ from aabench.runs.ledger import Ledger
 from aabench.runs.lock import FolderLock
 from aabench.runs.plan import Plan
 from aabench.runs.pooling import pooled_figures
-from aabench.runs.prediction import predicted_figures
+from aabench.runs.prediction import counts_remark, predicted_figures
 from aabench.runs.request import Request
 from aabench.runs.settings import RunSettings
 from aabench.runs.task import Outcome, Task
@@ -181,6 +181,7 @@ class Sweep:
         remarks: list[str] = []
         if task.round == 0:
             figures = {**self._predicted.get(key, {}), **figures}
+            figures["counts_remark"] = counts_remark(task.case, figures)
         if outcome.samples_s:
             earlier = self._earlier_samples(key, task.round)
             pooled, remarks = pooled_figures(task.case, figures, [*earlier, outcome.samples_s])

@@ -35,14 +35,3 @@ def traced_counts(case: Case) -> dict[str, Any]:
         return figures
     figures["traced_macs"] = counter.get_total_flops() // 2
     return figures
-
-
-def counts_remark(traced_macs: int | None, predicted_macs: int | None) -> str | None:
-    """What to say where the closed form and the trace of a forward pass differ."""
-    if traced_macs is None or predicted_macs is None or traced_macs == predicted_macs:
-        return None
-    difference = traced_macs - predicted_macs
-    return (
-        f"FlopCounterMode counts {traced_macs:,} MACs forward, the closed form {predicted_macs:,} "
-        f"({difference / predicted_macs:+.2%})"
-    )

@@ -46,6 +46,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # a file in the current folder must not take a module's place
                     "-m",
                     "aabench.runs.worker",
                     str(lifeline_read),

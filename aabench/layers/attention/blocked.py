@@ -15,8 +15,7 @@ also keeps autocast away from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from aabench.errors import UnsupportedCase, UsageError
+from aabench.layers.attention.blocked_tiles import Tile, Tiling
 
 DEFAULT_BUFFER_BYTES = 16 * 2**20
 """What a block may take unless told otherwise: much smaller blocks lose time, larger ones memory."""
@@ -150,10 +150,10 @@ def _forward(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     """
     inputs = _Inputs(*tensors)
     q, k, v = inputs[:3]
-    tiling = _Tiling.of(inputs, _Sizes(*sizes), copies=1)
+    tiling = _tiling(inputs, _Sizes(*sizes), copies=1)
     workspace = _Workspace(inputs)
     attended = _channels_first(v)
-    for heads in tiling.heads():
+    for heads in tiling.head_blocks():
         keys, values = workspace.load("keys", k[heads]), workspace.load("values", v[heads])
         for tile in tiling.tiles():
             queries = workspace.load("queries", q[*heads, tile.pixels])
@@ -179,10 +179,10 @@ def _backward(
     q, k, v = inputs[:3]
     needs_q, needs_k, needs_v, *needs_tables = needed
     needs_logits = needs_q or needs_k or any(needs_tables)
-    tiling = _Tiling.of(inputs, _Sizes(*sizes), copies=2)
+    tiling = _tiling(inputs, _Sizes(*sizes), copies=2)
     workspace = _Workspace(inputs)
     grad_q, grad_k, grad_v = map(_channels_first, (q, k, v))
-    for heads in tiling.heads():
+    for heads in tiling.head_blocks():
         keys, values = workspace.load("keys", k[heads]), workspace.load("values", v[heads])
         grad_keys = workspace.take("grad keys", *keys.shape).zero_()
         grad_values = workspace.take("grad values", *values.shape).zero_()
@@ -234,7 +234,7 @@ class _Workspace:
         block.view(b, h, d, R).copy_(pixels.mT)
         return block
 
-    def weights(self, queries: Tensor, keys: Tensor, tile: _Tile) -> Tensor:
+    def weights(self, queries: Tensor, keys: Tensor, tile: Tile) -> Tensor:
         """The softmax over all keys of the tile's logits, (G, R, N)."""
         G, _, R = queries.shape
         logits = self.take("logits", G, R, keys.shape[-1])
@@ -243,8 +243,8 @@ class _Workspace:
         else:
             by_offset = self.take("by offset", G, R, self._table.shape[-1])
             torch.bmm(queries.mT, self._table.expand(G, -1, -1), out=by_offset)
-            a, b = tile.by_key(by_offset)
-            torch.add(a[..., :, None], b[..., None, :], out=tile.keys_as_image(logits))
+            a, b = tile.by_key_line(by_offset)
+            torch.add(a[..., :, None], b[..., None, :], out=tile.by_key_pixel(logits))
             logits.baddbmm_(queries.mT, keys)
         return torch.softmax(logits, -1, out=logits)
 
@@ -257,7 +257,7 @@ class _Workspace:
         return gradient
 
     def grad_queries(
-        self, queries: Tensor, keys: Tensor, grad_logits: Tensor, tile: _Tile
+        self, queries: Tensor, keys: Tensor, grad_logits: Tensor, tile: Tile
     ) -> Tensor:
         """The gradient (G, dk/Nh, R) of the tile's queries; adds up the table's on the way."""
         G = len(queries)
@@ -282,125 +282,21 @@ class _Workspace:
             _row_major(width).copy_(rows[len(height) :]),
         )
 
-    def _summed_by_offset(self, grad_logits: Tensor, tile: _Tile) -> Tensor:
+    def _summed_by_offset(self, grad_logits: Tensor, tile: Tile) -> Tensor:
         """The gradient (G, R, S) of the products of queries and table."""
-        columns = 2 * (tile.H + tile.W) - 2
-        by_offset = self.take("grad by offset", *grad_logits.shape[:2], columns).zero_()
-        a, b = tile.by_key(by_offset)
-        by_key = tile.keys_as_image(grad_logits)
+        offsets = 2 * sum(tile.resolution) - 2
+        by_offset = self.take("grad by offset", *grad_logits.shape[:2], offsets).zero_()
+        a, b = tile.by_key_line(by_offset)
+        by_key = tile.by_key_pixel(grad_logits)
         torch.sum(by_key, -1, out=a)
         torch.sum(by_key, -2, out=b)
         return by_offset
 
 
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """A rectangle of query pixels that lie next to each other in memory too."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    H: int
-    W: int
-
-    @property
-    def size(self) -> int:
-        """R, the number of queries."""
-        return self.height * self.width
-
-    @property
-    def pixels(self) -> slice:
-        """Which of the N pixels."""
-        first = self.top * self.W + self.left
-        return slice(first, first + self.size)
-
-    def keys_as_image(self, logits: Tensor) -> Tensor:
-        """Logits (G, R, N) as (G, height, width, H, W)."""
-        return logits.view(-1, self.height, self.width, self.H, self.W)
-
-    def by_key(self, by_offset: Tensor) -> tuple[Tensor, Tensor]:
-        """What is indexed by offset, (G, R, S), seen by key row and by key column.
-
-        The offset j - i falls by one from a query to the next, so the strides of the query's row
-        or column are one element shorter than the distance in memory: the skew without a copy.
-
-        Returns:
-            Views a (G, height, width, H) and b (G, height, width, W), each element of which is one
-            element of ``by_offset``: logits are read through them, gradients written.
-        """
-        G, R, S = by_offset.shape
-        start = by_offset.storage_offset()
-        row, query = self.width * S, S
-        a = by_offset.as_strided(
-            (G, self.height, self.width, self.H),
-            (R * S, row - 1, query, 1),
-            start + self.H - 1 - self.top,
-        )
-        b = by_offset.as_strided(
-            (G, self.height, self.width, self.W),
-            (R * S, row, query - 1, 1),
-            start + 2 * self.H - 1 + self.W - 1 - self.left,
-        )
-        return a, b
-
-
-_Heads = tuple[slice, slice]
-"""Some images and some of their heads."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Tiling:
-    """How heads and queries are cut into blocks: at most so many of each at once."""
-
-    B: int
-    Nh: int
-    H: int
-    W: int
-    images_at_once: int
-    heads_at_once: int
-    rows_at_once: int
-    columns_at_once: int
-
-    @classmethod
-    def of(cls, inputs: _Inputs, sizes: _Sizes, copies: int) -> _Tiling:
-        """The largest blocks that fit the buffer.
-
-        As many heads at once as there are threads, because the products of several heads run on
-        one thread each and are quickest so; then as many queries as fit; then more heads.
-
-        Args:
-            inputs: what the attention is computed from.
-            sizes: the resolution and the buffer.
-            copies: 2 if the gradients of what is in a block have to fit as well, else 1.
-        """
-        B, Nh, N, _ = inputs.q.shape
-        H, W, _ = sizes
-        fitting = _queries_that_fit(inputs, sizes, copies)
-        parallel = min(torch.get_num_threads(), B * Nh)
-        together = min(fitting, parallel * max(1, fitting // (N * parallel)))
-        images, heads = _at_once(B, together // Nh), _at_once(Nh, together)
-        queries = fitting // (images * heads)
-        rows = _at_once(H, queries // W)
-        columns = W if queries >= W else _at_once(W, queries)
-        return cls(B, Nh, H, W, images, heads, rows, columns)
-
-    def heads(self) -> Iterator[_Heads]:
-        """The heads of each block, the largest first."""
-        for image in range(0, self.B, self.images_at_once):
-            for head in range(0, self.Nh, self.heads_at_once):
-                yield (
-                    slice(image, min(self.B, image + self.images_at_once)),
-                    slice(head, min(self.Nh, head + self.heads_at_once)),
-                )
-
-    def tiles(self) -> Iterator[_Tile]:
-        """The queries of each block, the largest first."""
-        for top in range(0, self.H, self.rows_at_once):
-            for left in range(0, self.W, self.columns_at_once):
-                height = min(self.rows_at_once, self.H - top)
-                width = min(self.columns_at_once, self.W - left)
-                yield _Tile(top, left, height, width, self.H, self.W)
+def _tiling(inputs: _Inputs, sizes: _Sizes, copies: int) -> Tiling:
+    """The blocks that fit the buffer; ``copies`` is 2 if their gradients have to fit as well."""
+    B, Nh, _, _ = inputs.q.shape
+    return Tiling.largest(B, Nh, sizes[:2], _queries_that_fit(inputs, sizes, copies))
 
 
 def _queries_that_fit(inputs: _Inputs, sizes: _Sizes, copies: int) -> int:
@@ -437,12 +333,6 @@ def _refuse_other_sizes(inputs: _Inputs, sizes: _Sizes) -> None:
             got=got,
             allowed=f"{expected} at {H}x{W}",
         )
-
-
-def _at_once(total: int, most: int) -> int:
-    """The size of the parts, at most this many but one at least, when cut as evenly as can be."""
-    parts = -(-total // max(1, most))
-    return -(-total // max(1, parts))
 
 
 def _channels_first(like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from aabench.errors import UnsupportedCase
 from aabench.layers.attention.triton_tiles import (
@@ -66,8 +67,8 @@ def attend(
 
     Raises:
         UnsupportedCase: no Triton, no NVIDIA card of compute capability 8.0 or newer, a data type
-            that is no float, mixed data types, dk/Nh or dv/Nh above 256. On the CPU it runs only
-            in Triton's interpreter (``TRITON_INTERPRET=1``), and not in bfloat16.
+            that is no float, mixed data types, fake tensors, dk/Nh or dv/Nh above 256. On the CPU
+            it runs only in Triton's interpreter (``TRITON_INTERPRET=1``), not in bfloat16.
     """
     return _untraced(q, k, v, tables, resolution)
 
@@ -294,6 +295,8 @@ def _interpreted(kernels: ModuleType) -> bool:
 
 def _check(q: Tensor, k: Tensor, v: Tensor, *, interpreted: bool) -> None:
     """Refuse what the kernels cannot run, by name."""
+    if isinstance(q, FakeTensor):
+        raise UnsupportedCase(FORM, "kernels cannot run on fake tensors")
     if not q.dtype == k.dtype == v.dtype:
         raise UnsupportedCase(
             FORM, f"q, k and v must have one data type, got {q.dtype}, {k.dtype} and {v.dtype}"
