@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aabench.cases.case import Case as Case
+    from aabench.cost.prediction import predict as predict
     from aabench.layers.augmented_convolution import AugmentedConv2d as AugmentedConv2d
     from aabench.runs.door import sweep as sweep
     from aabench.runs.reading import load_run as load_run
@@ -20,11 +21,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AugmentedConv2d": "aabench.layers.augmented_convolution",
     "Case": "aabench.cases.case",
+    "predict": "aabench.cost.prediction",
     "load_run": "aabench.runs.reading",
     "sweep": "aabench.runs.door",
 }
 
-__all__ = ["AugmentedConv2d", "Case", "__version__", "load_run", "sweep"]
+__all__ = ["AugmentedConv2d", "Case", "__version__", "load_run", "predict", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -92,6 +92,19 @@ class Grid:
         """The names of the axes with more than one value."""
         return [name for name, values in self.axes.items() if len(values) > 1]
 
+    def check_single(self) -> None:
+        """Refuse a grid of more than one case, where one is wanted.
+
+        Raises:
+            UsageError: names the axes with several values.
+        """
+        if self.swept:
+            raise UsageError(
+                "one layer is wanted here, and these axes have several values",
+                got=", ".join(self.swept),
+                instead="give one value each, or take aabench sweep",
+            )
+
     @property
     def outside_code(self) -> list[str]:
         """The ``package.module:attribute`` targets among the forms and positions."""

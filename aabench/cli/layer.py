@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,13 @@ import typer
 from aabench.cli.axis_flags import with_axis_flags
 
 if TYPE_CHECKING:
+    from aabench.cost.explain import LayerCost
     from aabench.runs.plan import PlannedRow
     from aabench.runs.request import Request
+
+
+SCHEMA = 1
+"""Of ``--format json``."""
 
 
 class LayerFormat(StrEnum):
@@ -65,8 +71,78 @@ def layer_command(
     with tempfile.TemporaryDirectory() as folder:
         request = Request.of(None, axes, settings, out=Path(folder) / "layer")
         request.grid.check_single()
-        planned, row = _looked_at(request, measure)
-    if format is LayerFormat.json:
-        _print_json(planned, row)
-    else:
-        _print_table(planned, row)
+        planned, row, device_type = _looked_at(request, measure)
+    show = _print_json if format is LayerFormat.json else _print_table
+    show(planned, row, device_type)
+
+
+def _looked_at(request: Request, measure: bool) -> tuple[PlannedRow, dict[str, Any], str]:
+    """The case with its form resolved, what was measured of it if that was asked, and where."""
+    from aabench.cli.planning import facts_for
+    from aabench.runs.door import measure as run
+    from aabench.runs.plan import Plan
+    from aabench.runs.sweeping import Unobserved
+
+    row: dict[str, Any] = {}
+    if measure:
+        frame = run(request, Unobserved())
+        row = {str(name): value for name, value in frame.iloc[0].dropna().items()}
+    facts = facts_for(request)
+    (planned,) = Plan.of(request.grid, facts).rows
+    return planned, row, facts.type
+
+
+def _explained(planned: PlannedRow, device_type: str) -> LayerCost | None:
+    """The predicted cost; None where the form or the position has no closed form."""
+    from aabench.cost.explain import explain
+    from aabench.errors import UsageError
+
+    try:
+        return explain(planned.case, device_type)
+    except UsageError as error:
+        print(f"aabench: {error}", file=sys.stderr)
+        return None
+
+
+def _print_table(planned: PlannedRow, row: dict[str, Any], device_type: str) -> None:
+    from aabench.report.layer_table import Composition, layer_table
+    from aabench.report.terminal import print_to
+    from aabench.runs.case_text import case_text
+
+    cost = _explained(planned, device_type)
+    layer = planned.case.layer
+    title = (
+        f"{layer.in_channels}→{layer.out_channels} channels, {layer.kernel_size}x{layer.kernel_size}, "
+        f"{case_text(planned.case)}"
+    )
+    parts = cost.parts if cost else ()
+    peak = Composition(cost.peak, _peak_meaning(cost)) if cost else None
+    figures = {**(cost.figures if cost else {}), **row}
+    print_to(
+        sys.stdout,
+        lambda width: layer_table(parts, title=title, width=width, peak=peak, row=figures),
+    )
+    for note in planned.notes:
+        print(f"note: {note}")
+
+
+def _peak_meaning(cost: LayerCost) -> str:
+    if not cost.maps_at_peak:
+        return ""
+    return (
+        f"attention maps (N x N, all heads and images) alive at the peak: {cost.maps_at_peak:.3g}"
+    )
+
+
+def _print_json(planned: PlannedRow, row: dict[str, Any], device_type: str) -> None:
+    cost = _explained(planned, device_type)
+    answer: dict[str, Any] = {
+        "schema": SCHEMA,
+        "case": planned.case.to_dict(),
+        "notes": list(planned.notes),
+        "parts": [asdict(part) for part in cost.parts] if cost else [],
+        "peak_bytes": dict(cost.peak) if cost else {},
+        "predicted": dict(cost.figures) if cost else {},
+        "measured": row,
+    }
+    print(json.dumps(answer, indent=2, default=str))

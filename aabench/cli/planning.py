@@ -1,4 +1,4 @@
-"""``--dry-run``: what a sweep would do, and for how long."""
+"""Planning: what a sweep would do, on which device, and for how long."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ from aabench.runs.table import planned_table
 
 def show_plan(request: Request, format: OutputFormat) -> None:
     """Print every case of a request, then how many there are and how long they should take."""
-    executor = OneWorker(request.settings, request.grid.outside_code)
-    try:
-        facts = DeviceFacts.from_dict(executor.greeting()["device"])
-    finally:
-        executor.close()
+    facts = facts_for(request)
     plan = Plan.of(request.grid, facts)
     frame = planned_table(plan)
     frame.attrs = {"name": f"{request.name}, not run", "device": facts.name}
@@ -33,3 +29,12 @@ def show_plan(request: Request, format: OutputFormat) -> None:
         f"about {duration_text(seconds)} on {facts.name}; results would go to {request.folder}",
         file=sys.stderr,
     )
+
+
+def facts_for(request: Request) -> DeviceFacts:
+    """The device a request would run on, from a worker, which alone knows what torch sees."""
+    executor = OneWorker(request.settings, request.grid.outside_code)
+    try:
+        return DeviceFacts.from_dict(executor.greeting()["device"])
+    finally:
+        executor.close()

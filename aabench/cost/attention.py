@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from aabench.cost.columns import Column
@@ -11,7 +12,7 @@ from aabench.cost.execution import Execution
 from aabench.cost.timeline import Block, Timeline
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Attention:
     """Attentions that run alike, one per case; N = height * width.
 
@@ -24,9 +25,8 @@ class Attention:
         width: W of the attention's map.
         has_tables: whether relative positions are added to the logits.
         trains: whether a backward pass follows.
-        merges_heads: whether B and Nh are one dimension in memory, because one of them is 1: then
-            k and v go into products as they are; else as copies.
-        has_one_map: whether there is a single image with a single head.
+        is_single_image: whether B is 1.
+        is_single_head: whether Nh is 1.
         has_scalar_keys: whether keys and queries have one channel a head; such tensors count as
             contiguous however they lie in memory.
         has_scalar_values: whether values have one channel a head.
@@ -42,28 +42,41 @@ class Attention:
     width: Column
     has_tables: bool
     trains: bool
-    merges_heads: bool
-    has_one_map: bool
+    is_single_image: bool
+    is_single_head: bool
     has_scalar_keys: bool
     has_scalar_values: bool
     execution: Execution
+
+    @property
+    def has_one_map(self) -> bool:
+        """Whether there is a single image with a single head."""
+        return self.is_single_image and self.is_single_head
+
+    @property
+    def merges_heads(self) -> bool:
+        """Whether images and heads of k and v are one dimension in memory, because one of them is 1.
+
+        Then k and v go into products as they are, else as copies.
+        """
+        return self.is_single_image or self.is_single_head
 
     @property
     def merges_query_heads(self) -> bool:
         """Whether q, scaled into a tensor of its own, goes into products as it is."""
         return self.merges_heads or not self.execution.channels_last
 
-    @property
+    @cached_property
     def tokens(self) -> Column:
         """N, the pixels that attend to each other."""
         return self.height * self.width
 
-    @property
+    @cached_property
     def maps(self) -> Column:
         """Elements of the full (B, Nh, N, N) map."""
         return self.queries * self.tokens
 
-    @property
+    @cached_property
     def queries(self) -> Column:
         """Rows of the map: B * Nh * N."""
         return self.batch * self.heads * self.tokens
@@ -73,30 +86,36 @@ class Attention:
         """Bytes of an element that products take and give."""
         return self.execution.computed
 
-    @property
+    @cached_property
     def map_bytes(self) -> Column:
         """Bytes of the full map."""
         return self.maps * self.item
 
-    @property
+    @cached_property
     def key_bytes(self) -> Column:
         """Bytes of all keys; of all queries too."""
         return self.queries * self.key_depth * self.item
 
-    @property
+    @cached_property
     def value_bytes(self) -> Column:
         """Bytes of all values; of the attended values too."""
         return self.queries * self.value_depth * self.item
 
-    @property
+    @cached_property
     def key_macs(self) -> Column:
         """MACs of q k^T: B N^2 dk."""
         return self.maps * self.key_depth
 
-    @property
+    @cached_property
     def value_macs(self) -> Column:
         """MACs of weights times v: B N^2 dv."""
         return self.maps * self.value_depth
+
+    @cached_property
+    def least_macs(self) -> Column:
+        """MACs of the forward pass: both products, and positions by rows and columns, B N dk (H + W)."""
+        position = self.queries * self.key_depth * (self.height + self.width)
+        return self.key_macs + self.value_macs + (position if self.has_tables else 0)
 
 
 class Gradients(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aabench.cost.attention import Attention, Macs, Telling, plain_macs
-from aabench.cost.attention import Gradients
+from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
 from aabench.cost.products import LogitsProduct, ValuesProduct
 from aabench.cost.row_column_logits import RowColumnLogits, row_column_macs
 from aabench.cost.timeline import GRADIENTS, LOGITS, SOFTMAX, Block, Timeline
@@ -17,7 +16,7 @@ class BroadcastForm:
         return attention.has_scalar_values
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
-        """q k^T, two products with Toeplitz tables, weights times v."""
+        """Q k^T, two products with Toeplitz tables, weights times v."""
         macs = {"logits": plain_macs(attention.key_macs, attention)}
         if attention.has_tables:
             macs["position logits"] = row_column_macs(attention)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aabench.cases.case import Case
+from aabench.cases.case import OPTIMIZERS, Case
+from aabench.cost.execution import default_threads
 from aabench.errors import UsageError
 
 Column = NDArray[Any]
-"""One value per case: int64, or float64 where sizes beyond 64 bits are looked for."""
+"""One number per case: int64, or float64 where sizes beyond 64 bits are looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """A column of names: a small whole number per case and the names that the numbers stand for."""
+    """A column of names: a small whole number per case, and the names that the numbers stand for."""
 
-    codes: NDArray[np.int16]
+    codes: NDArray[np.integer[Any]]
     names: tuple[str, ...]
 
     @classmethod
@@ -35,17 +36,42 @@ class Labels:
 
     def at(self, row: int) -> str:
         """The name in one row."""
-        return self.names[self.codes[row]]
+        return self.names[int(self.codes[row])]
 
     def take(self, rows: Column) -> Labels:
-        """The names of some rows."""
+        """The names in some rows."""
         return Labels(self.codes[rows], self.names)
 
     def equal(self, name: str) -> NDArray[np.bool_]:
         """Where the name is this one."""
-        if name not in self.names:
-            return np.zeros(len(self.codes), np.bool_)
-        return self.codes == self.names.index(name)
+        code = self.names.index(name) if name in self.names else -1
+        return np.equal(self.codes, code)
+
+    def put(self, where: NDArray[np.bool_], name: str) -> Labels:
+        """The column with this name in some rows."""
+        names = self.names if name in self.names else (*self.names, name)
+        return Labels(np.where(where, np.int16(names.index(name)), self.codes), names)
+
+
+LAYER_SIZES = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "downsample",
+    "heads",
+    "dk",
+    "dv",
+    "height",
+    "width",
+)
+"""The columns of whole numbers that a ``Layer`` has under the same name."""
+
+SIZES = (*LAYER_SIZES, "batch")
+"""All columns of whole numbers."""
+
+LABELS = ("position", "mode", "precision", "attention", "memory_format", "optimizer")
+"""The columns of names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +82,11 @@ class LayerColumns:
     says of attention otherwise is not looked at.
 
     Attributes:
-        in_channels: to ``width``: as in ``Layer``; sizes are int64.
-        optimizer: a name in every row; it counts in ``train`` only.
-        device_type: ``cpu``, ``cuda`` or another of torch's names: whose memory is predicted.
+        in_channels: and all sizes down to ``batch``: int64.
+        position: and all names down to ``optimizer``; the last counts in ``train`` only.
+        device_type: whose memory is predicted: ``cpu``, ``cuda`` or another of torch's names.
+        threads: CPU threads, for each of which some kernels take scratch memory.
+
     """
 
     in_channels: Column
@@ -78,66 +106,60 @@ class LayerColumns:
     attention: Labels
     memory_format: Labels
     optimizer: Labels
-    device_type: str = "cpu"
-    threads: int = 2
+    device_type: str
+    threads: int
 
     def __post_init__(self) -> None:
-        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)[:-2]}
+        lengths = {name: len(getattr(self, name)) for name in (*SIZES, *LABELS)}
         if len(set(lengths.values())) > 1:
-            raise UsageError("columns of unequal length", got=lengths)
+            raise UsageError("the columns of the cases differ in length", got=lengths)
 
     def __len__(self) -> int:
         return len(self.batch)
 
     @classmethod
-    def from_cases(cls, cases: Sequence[Case], device_type: str = "cpu") -> LayerColumns:
+    def from_cases(
+        cls, cases: Sequence[Case], device_type: str = "cpu", threads: int | None = None
+    ) -> LayerColumns:
         """The columns of single cases.
+
+        Args:
+            cases: resolved cases.
+            device_type: see the attribute.
+            threads: see the attribute; by default as many as torch would use here.
 
         Raises:
             UsageError: a size that 64 bits do not hold.
+
         """
-        sizes = {
+        columns: dict[str, Any] = {
             name: _whole([getattr(case.layer, name) for case in cases]) for name in LAYER_SIZES
         }
-        labels = {
-            name: Labels.of([getattr(case, name) for case in cases])
-            for name in ("mode", "precision", "attention", "memory_format")
-        }
+        columns |= {name: Labels.of([getattr(case, name) for case in cases]) for name in LABELS[1:-1]}
         return cls(
-            **sizes,
-            **labels,
+            **columns,
             batch=_whole([case.batch for case in cases]),
             position=Labels.of([case.layer.position for case in cases]),
-            optimizer=Labels.of([case.optimizer or "sgd-momentum" for case in cases]),
+            optimizer=Labels.of([case.optimizer or OPTIMIZERS[0] for case in cases]),
             device_type=device_type,
+            threads=default_threads() if threads is None else threads,
         )
 
     def take(self, rows: Column) -> LayerColumns:
-        """The same columns for some rows, in this order."""
-        return self._mapped(lambda column: column[rows], lambda labels: labels.take(rows))
+        """The same columns for some rows, in the order of the rows."""
+        return self.mapped(lambda sizes: sizes[rows], lambda labels: labels.take(rows))
 
-    def _mapped(self, of_column: Any, of_labels: Any) -> LayerColumns:
-        changed = {
-            field.name: (of_labels if isinstance(column, Labels) else of_column)(column)
-            for field in fields(self)[:-2]
-            for column in (getattr(self, field.name),)
-        }
-        return replace(self, **changed)
+    def as_floats(self) -> LayerColumns:
+        """The same cases with sizes that do not overflow, and are not exact."""
+        return self.mapped(lambda sizes: sizes.astype(np.float64), lambda labels: labels)
 
-
-LAYER_SIZES = (
-    "in_channels",
-    "out_channels",
-    "kernel_size",
-    "stride",
-    "downsample",
-    "heads",
-    "dk",
-    "dv",
-    "height",
-    "width",
-)
-"""The columns that are sizes of the layer and of its input."""
+    def mapped(
+        self, of_sizes: Callable[[Column], Column], of_labels: Callable[[Labels], Labels]
+    ) -> LayerColumns:
+        """The columns that two functions make of these."""
+        columns: dict[str, Any] = {name: of_sizes(getattr(self, name)) for name in SIZES}
+        columns |= {name: of_labels(getattr(self, name)) for name in LABELS}
+        return replace(self, **columns)
 
 
 def _whole(values: Sequence[int]) -> Column:
@@ -145,5 +167,5 @@ def _whole(values: Sequence[int]) -> Column:
         return np.array(values, np.int64)
     except OverflowError:
         raise UsageError(
-            "sizes overflow 64 bits", got=max(values), allowed=f"up to {2**63 - 1:,}"
+            "sizes overflow 64 bits", got=max(values, key=abs), allowed=f"up to {2**63 - 1:,}"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from aabench.cost.columns import Column
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Convolution:
     """Convolutions without bias whose padding keeps the resolution, one per case.
 
@@ -35,47 +36,48 @@ class Convolution:
     width: Column
     is_strided: bool
 
-    @property
+    @cached_property
     def out_height(self) -> Column:
         """Height of the output, ceil(H / stride)."""
         return -(-self.height // self.stride)
 
-    @property
+    @cached_property
     def out_width(self) -> Column:
         """Width of the output, ceil(W / stride)."""
         return -(-self.width // self.stride)
 
-    @property
+    @cached_property
     def in_pixels(self) -> Column:
         """Pixels of one input image."""
         return self.height * self.width
 
-    @property
+    @cached_property
     def out_pixels(self) -> Column:
         """Pixels of one output image."""
         return self.out_height * self.out_width
 
-    @property
+    @cached_property
     def is_pointwise(self) -> NDArray[np.bool_]:
         """Where the kernel is 1x1."""
-        return self.kernel_size == 1
+        return np.equal(self.kernel_size, 1)
 
-    @property
+    @cached_property
     def weights(self) -> Column:
         """Elements of the weight."""
-        return self.in_channels * self.out_channels * self.kernel_size**2
+        weights: Column = self.in_channels * self.out_channels * self.kernel_size**2
+        return weights
 
-    @property
+    @cached_property
     def inputs(self) -> Column:
         """Elements of the input batch."""
         return self.images * self.in_channels * self.in_pixels
 
-    @property
+    @cached_property
     def outputs(self) -> Column:
         """Elements of the output batch."""
         return self.images * self.out_channels * self.out_pixels
 
-    @property
+    @cached_property
     def macs(self) -> Column:
         """Multiply-accumulates of the forward pass; the two products of backward are as many each."""
         return self.images * self.out_pixels * self.weights

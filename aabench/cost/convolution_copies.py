@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
 from aabench.cost.execution import SINGLE, Execution
-from aabench.cost.weight_sums import spatial_sums, pointwise_sums
+from aabench.cost.weight_sums import pointwise_sums, spatial_sums
 
 GROUP = 16
 """Channels in a group of oneDNN's layouts."""

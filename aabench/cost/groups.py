@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aabench.cost.columns import Column, LayerColumns
+from aabench.cost.columns import LayerColumns
 from aabench.cost.distinct import distinct
 from aabench.cost.execution import Execution
 
@@ -77,8 +76,7 @@ class Group:
 def groups_of(layers: LayerColumns) -> Iterator[Group]:
     """All rows, as groups of at most ``ROWS_AT_A_TIME``."""
     flags = _flags(layers)
-    labels = (layers.attention, layers.position, layers.mode, layers.optimizer)
-    labels = (*labels, layers.precision, layers.memory_format)
+    labels = [getattr(layers, name) for name in LABELS]
     first, group_of_row = distinct([*(label.codes for label in labels), *flags.values()])
     order = np.argsort(group_of_row, kind="stable")
     ends = np.cumsum(np.bincount(group_of_row, minlength=len(first)))

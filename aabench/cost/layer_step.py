@@ -45,8 +45,8 @@ class LayerStep:
     Attributes:
         memory: the timeline, told to its end.
         base: bytes alive before the step.
-        saved: bytes that the forward pass leaves for the backward pass, by kind, output apart;
-            empty in inference.
+        saved: the blocks that the forward pass leaves for the backward pass, output apart; none in
+            inference.
 
     """
 
@@ -60,7 +60,7 @@ class LayerStep:
         )
         self._allocate_base()
         self.base: Column = self.memory.live
-        self.saved: dict[str, Column] = {}
+        self.saved: list[Block] = []
         self._attended: AttendedBranch | None = None
         self._convolved: CastConvolution | None = None
         self._forward(form)
@@ -82,7 +82,7 @@ class LayerStep:
 
     def _forward(self, form: AttentionForm | None) -> None:
         setting, memory = self._setting, self.memory
-        before = memory.live_by_kind() if setting.trains else {}
+        before = len(memory.alive())
         cast_input = self._cast_input()
         outputs = []
         if form is not None:
@@ -102,9 +102,7 @@ class LayerStep:
         if cast_input is not None:
             memory.free(cast_input)
         if setting.trains:
-            after = memory.live_by_kind()
-            self.saved = {kind: after[kind] - before[kind] for kind in after}
-            self.saved[OUTPUT] = self.saved[OUTPUT] - self._output.size
+            self.saved = [block for block in memory.alive()[before:] if block is not self._output]
 
     def _cast_input(self) -> Block | None:
         """The input as autocast keeps it for every reader, because it is a leaf that trains."""

@@ -8,7 +8,6 @@ from aabench.cost.products import LogitsProduct, ValuesProduct
 from aabench.cost.timeline import (
     GRADIENTS,
     KQV,
-    LOGITS,
     POSITION_LOGITS,
     SOFTMAX,
     Block,
@@ -24,7 +23,7 @@ class MaterializedForm:
         return attention.has_scalar_values
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
-        """q k^T, queries times all 2L-1 offsets of either axis, weights times v."""
+        """Q k^T, queries times all 2L-1 offsets of either axis, weights times v."""
         macs = {"logits": plain_macs(attention.key_macs, attention)}
         if attention.has_tables:
             offsets = 2 * attention.height - 1 + 2 * attention.width - 1

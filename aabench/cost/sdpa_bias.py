@@ -113,9 +113,11 @@ class _Fused:
         of_mask = None
         if self._mask is not None:
             of_mask = memory.allocate(GRADIENTS, attention.map_bytes, is_map=True)
-        contiguous = memory.allocate(GRADIENTS, padded.value_size)
+        copies = []
+        if not attention.is_single_head:  # the kernel wants its heads inside the pixels
+            copies = [memory.allocate(GRADIENTS, padded.value_size)]
         memory.scratch(WORKSPACE, _tile_bytes(attention, forward=False))
-        memory.free(contiguous, upstream, self.result, self._log_sums, *self._inputs)
+        memory.free(*copies, upstream, self.result, self._log_sums, *self._inputs)
         return of_q, of_k, of_v, of_mask
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aabench.cost.columns import Column
 
@@ -133,30 +132,29 @@ class Timeline:
         """A block that comes and goes within one operation."""
         self.free(self.allocate(kind, size, is_map=is_map))
 
-    def live_by_kind(self) -> dict[str, Column]:
-        """The bytes alive now, by kind."""
-        return self._by_kind(np.full(self._peak_moment.shape, self._moment + 1, np.int16))
+    def alive(self) -> list[Block]:
+        """The blocks that are alive now, oldest first."""
+        return list(self._references)
 
     def peak_by_kind(self) -> dict[str, Column]:
         """The bytes alive at each case's own peak, by kind; they sum to ``peak``."""
-        return self._by_kind(self._peak_moment)
+        return {
+            kind: self._total([event for event in self._events if event.block.kind == kind])
+            for kind in KINDS
+        }
 
     def map_bytes_at_peak(self) -> Column:
         """The bytes of full attention maps that are alive at each case's own peak."""
         maps = [event for event in self._events if event.block.is_map]
-        return self._total(maps, self._peak_moment)
+        return self._total(maps)
 
-    def _by_kind(self, moment: NDArray[np.int16]) -> dict[str, Column]:
-        return {
-            kind: self._total([event for event in self._events if event.block.kind == kind], moment)
-            for kind in KINDS
-        }
-
-    def _total(self, events: list[_Event], moment: NDArray[np.int16]) -> Column:
-        """The balance of some events as it was when the block of this moment had come."""
+    def _total(self, events: list[_Event]) -> Column:
+        """The balance of some events as it was at each case's peak, when its last block had come."""
         total = np.zeros_like(self._live)
         for event in events:
-            # What is freed after the block of a moment came, and before the next, goes after it.
-            happened = event.moment <= moment if event.sign > 0 else event.moment < moment
-            total += event.sign * (event.block.size * happened)
+            # A block that goes before the next one comes is still there when the last one came.
+            if event.sign > 0:
+                total += event.block.size * (event.moment <= self._peak_moment)
+            else:
+                total -= event.block.size * (event.moment < self._peak_moment)
         return total

@@ -6,30 +6,30 @@ from typing import Any
 
 from aabench.cases.case import Case
 from aabench.cost.columns import LayerColumns
-from aabench.cost.layers import can_predict, explain, predict_layers
+from aabench.cost.layers import UNKNOWN, predict_layers
 from aabench.runs.device_facts import DeviceFacts
 
-STORED = ("params", "macs", "flops", "flops_forward", "predicted_peak_bytes")
-"""What becomes columns of the results."""
+COUNTS = ("params", "macs", "flops", "flops_forward")
+PEAK = "predicted_peak_bytes"
 
 
 def predicted_figures(cases: dict[str, Case], facts: DeviceFacts) -> dict[str, dict[str, Any]]:
-    """Counts and predicted peak by key; forms without a closed form have none.
+    """Counts and predicted peak by key; what has no closed form is absent.
 
-    What torch.compile makes of a layer's memory nobody has written a closed form for.
+    Nobody has written a closed form for what torch.compile makes of a layer's memory.
 
     Args:
         cases: resolved cases by key.
         facts: the device they are predicted for.
     """
-    known = {key: case for key, case in cases.items() if can_predict(case)}
-    if not known:
+    if not cases:
         return {}
-    predicted = predict_layers(LayerColumns.from_cases(list(known.values()), facts.type))
-    figures = {}
-    for index, (key, case) in enumerate(known.items()):
-        names = STORED[:-1] if case.compile else STORED
-        figures[key] = {name: predicted[name][index].item() for name in names}
+    predicted = predict_layers(LayerColumns.from_cases(list(cases.values()), facts.type))
+    figures: dict[str, dict[str, Any]] = {}
+    for index, (key, case) in enumerate(cases.items()):
+        names = COUNTS if case.compile else (*COUNTS, PEAK)
+        values = {name: predicted[name][index].item() for name in names}
+        figures[key] = {name: value for name, value in values.items() if value != UNKNOWN}
     return figures
 
 
@@ -40,10 +40,11 @@ def counts_remark(case: Case, figures: dict[str, Any]) -> str | None:
     pads for a fused CPU kernel does not pad there.
     """
     traced = figures.get("traced_macs")
-    if traced is None or not can_predict(case):
+    if traced is None:
         return None
-    predicted = explain(case, "meta").figures["macs_forward"]
-    if traced == predicted:
+    columns = LayerColumns.from_cases([case], "meta")
+    predicted = predict_layers(columns)["macs_forward"][0].item()
+    if predicted in (traced, UNKNOWN):
         return None
     return (
         f"FlopCounterMode counts {traced:,} MACs forward, the closed form {predicted:,} "

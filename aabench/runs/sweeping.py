@@ -90,13 +90,15 @@ class Sweep:
             make_folder(path)
         with FolderLock(path):
             greeting = self._executor.greeting()
+            facts = DeviceFacts.from_dict(greeting["device"])
+            plan = Plan.of(self._request.grid, facts)
+            # Sizes that overflow are found here, before anything is written.
+            self._predicted = predicted_figures(plan.cases, facts)
             if self._request.again:
                 self._folder.discard()
             self._prepare_manifest()
             self._check_environment(greeting)
             self.has_begun = True
-            facts = DeviceFacts.from_dict(greeting["device"])
-            plan = Plan.of(self._request.grid, facts)
             for record in self._folder.records():
                 self._ledger.enter(record)
             return self._measure(plan, facts)
@@ -131,7 +133,6 @@ class Sweep:
         self._observer.planned(total, total - due)
         if not due:
             return False
-        self._predicted = predicted_figures(plan.cases, facts)
         for task, outcome in self._executor.run(self._tasks(plan, facts), self._observer.started):
             self._store(task, outcome)
         return True

@@ -191,10 +191,10 @@ def _backward(
             upstream = workspace.load("upstream", grad_attended[*heads, tile.pixels])
             weights = workspace.weights(queries, keys, tile)
             if needs_v:
-                grad_values.baddbmm_(upstream, weights)
+                _add_product(grad_values, upstream, weights)
             if needs_logits:
                 grad_logits = workspace.grad_logits(upstream, values, weights)
-                grad_keys.baddbmm_(queries, grad_logits)
+                _add_product(grad_keys, queries, grad_logits)
                 grad_queries = workspace.grad_queries(queries, keys, grad_logits, tile)
                 _store(grad_queries, grad_q[*heads, tile.pixels])
         _store(grad_keys, grad_k[heads])
@@ -245,7 +245,7 @@ class _Workspace:
             torch.bmm(queries.mT, self._table.expand(G, -1, -1), out=by_offset)
             a, b = tile.by_key_line(by_offset)
             torch.add(a[..., :, None], b[..., None, :], out=tile.by_key_pixel(logits))
-            logits.baddbmm_(queries.mT, keys)
+            _add_product(logits, queries.mT, keys)
         return torch.softmax(logits, -1, out=logits)
 
     def grad_logits(self, upstream: Tensor, values: Tensor, weights: Tensor) -> Tensor:
@@ -265,10 +265,10 @@ class _Workspace:
         torch.bmm(keys, grad_logits.mT, out=gradient)
         if self._table is not None:
             by_offset = self._summed_by_offset(grad_logits, tile)
-            gradient.baddbmm_(self._table.expand(G, -1, -1), by_offset.mT)
+            _add_product(gradient, self._table.expand(G, -1, -1), by_offset.mT)
             if self._grad_table is None:
                 self._grad_table = self._table.new_zeros(G, *self._table.shape)
-            self._grad_table[:G].baddbmm_(queries, by_offset)
+            _add_product(self._grad_table[:G], queries, by_offset)
         return gradient
 
     def grad_tables(self) -> tuple[Tensor, ...]:
@@ -296,7 +296,13 @@ class _Workspace:
 def _tiling(inputs: _Inputs, sizes: _Sizes, copies: int) -> Tiling:
     """The blocks that fit the buffer; ``copies`` is 2 if their gradients have to fit as well."""
     B, Nh, _, _ = inputs.q.shape
-    return Tiling.largest(B, Nh, sizes[:2], _queries_that_fit(inputs, sizes, copies))
+    return Tiling.largest(
+        B,
+        Nh,
+        sizes[:2],
+        queries=_queries_that_fit(inputs, sizes, copies),
+        threads=torch.get_num_threads(),
+    )
 
 
 def _queries_that_fit(inputs: _Inputs, sizes: _Sizes, copies: int) -> int:
@@ -344,6 +350,11 @@ def _channels_first(like: Tensor) -> Tensor:
 def _row_major(like: Tensor) -> Tensor:
     """Uninitialised, contiguous, and nobody else's view."""
     return torch.empty(like.shape, dtype=like.dtype, device=like.device)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right; torch's counter of FLOPs knows no other spelling of it."""
+    torch.baddbmm(total, left, right, out=total)
 
 
 def _store(block: Tensor, pixels: Tensor) -> None:

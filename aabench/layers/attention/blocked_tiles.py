@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 Heads = tuple[slice, slice]
@@ -104,14 +103,16 @@ class Tiling:
     columns_at_once: int
 
     @classmethod
-    def largest(cls, batch: int, heads: int, resolution: tuple[int, int], queries: int) -> Tiling:
+    def largest(
+        cls, batch: int, heads: int, resolution: tuple[int, int], *, queries: int, threads: int
+    ) -> Tiling:
         """The largest blocks of at most this many queries, those of all their heads together.
 
         As many heads at once as there are threads, because each of several products runs on a
         thread of its own and is quickest so; then as many queries of each as fit; then more heads.
         """
         H, W = resolution
-        parallel = max(1, min(torch.get_num_threads(), batch * heads))
+        parallel = max(1, min(threads, batch * heads))
         whole_heads = parallel * (queries // (H * W * parallel))
         together = min(queries, max(parallel, whole_heads))
         images_at_once = part_size(batch, together // heads)

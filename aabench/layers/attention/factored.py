@@ -10,7 +10,6 @@ Shapes: B images, Nh heads, N = H * W pixels in row-major order.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import reduce
 
 import torch
@@ -19,125 +18,10 @@ from torch import Tensor
 from torch.backends import cuda as cuda_backend
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from aabench.errors import UnknownName, UnsupportedCase
+from aabench.errors import UnsupportedCase
+from aabench.layers.attention.factored_kernels import FusedCase, FusedKernel, choose_kernel
 from aabench.layers.attention_inputs import capability_of
 from aabench.layers.positions.toeplitz import row_column_logits
-
-DEPTH_STEP = 8
-"""E is padded to a multiple of this, which suits every fused kernel in every data type."""
-
-
-@dataclass(frozen=True, slots=True)
-class FusedCase:
-    """What a fused kernel is asked to take.
-
-    Attributes:
-        device_type: ``cpu``, ``cuda`` or another of torch's names.
-        capability: a CUDA device's compute capability, such as (9, 0); None elsewhere.
-        dtype: of q, k and v.
-        training: whether gradients are needed.
-        key_depth: dk/Nh.
-        value_depth: dv/Nh.
-        sides: H + W; 0 without relative positions.
-    """
-
-    device_type: str
-    capability: tuple[int, int] | None
-    dtype: torch.dtype
-    training: bool
-    key_depth: int
-    value_depth: int
-    sides: int
-
-
-@dataclass(frozen=True, slots=True)
-class FusedKernel:
-    """A kernel of scaled_dot_product_attention that stores no map, and what it takes.
-
-    Attributes:
-        name: as in the column ``kernel``.
-        backend: torch's name of it.
-        dtypes: the data types it takes.
-        capability: the lowest compute capability; None on the CPU.
-        widest: the largest E and the largest dv/Nh; None for any.
-        equal_depths: whether v must be as deep as q' and k'.
-    """
-
-    name: str
-    backend: SDPBackend
-    dtypes: tuple[torch.dtype, ...]
-    capability: tuple[int, int] | None = None
-    widest: int | None = None
-    equal_depths: bool = False
-
-    def refusal(self, case: FusedCase) -> str | None:
-        """Why the kernel does not take the case, in one clause with the limit; None if it does."""
-        if case.dtype not in self.dtypes:
-            known = ", ".join(map(_name, self.dtypes))
-            return f"{self.name} takes {known}, not {_name(case.dtype)}"
-        if self.capability and case.capability and case.capability < self.capability:
-            lowest, got = ("{}{}".format(*pair) for pair in (self.capability, case.capability))
-            return f"{self.name} wants sm{lowest} or newer, not sm{got}"
-        widest = self.widest
-        if widest is None:
-            return None
-        if self.name == "flash" and case.training and _small_shared_memory(case.capability):
-            widest = _WIDEST_TRAINED_IN_SMALL_SHARED_MEMORY
-        if case.value_depth > widest:
-            return f"{self.name} takes dv/Nh up to {widest}, not {case.value_depth}"
-        if case.key_depth + case.sides > widest:
-            return (
-                f"{self.name} takes E = dk/Nh + H + W up to {widest}, not "
-                f"{case.key_depth} + {case.sides} = {case.key_depth + case.sides}; "
-                f"at dk/Nh = {case.key_depth} it takes H + W up to "
-                f"{max(0, widest - case.key_depth)}"
-            )
-        return None
-
-
-_HALF = (torch.float16, torch.bfloat16)
-_WIDEST_TRAINED_IN_SMALL_SHARED_MEMORY = 192
-
-_ON_CPU = (
-    FusedKernel(
-        "flash",
-        SDPBackend.FLASH_ATTENTION,
-        (*_HALF, torch.float32, torch.float64),
-        equal_depths=True,
-    ),
-)
-_ON_CUDA = (
-    FusedKernel("cudnn", SDPBackend.CUDNN_ATTENTION, _HALF, (9, 0), widest=128),
-    FusedKernel("flash", SDPBackend.FLASH_ATTENTION, _HALF, (8, 0), widest=256, equal_depths=True),
-    FusedKernel(
-        "memory-efficient", SDPBackend.EFFICIENT_ATTENTION, (*_HALF, torch.float32), (5, 0)
-    ),
-)
-
-KERNELS = {"cpu": _ON_CPU, "meta": _ON_CPU, "cuda": _ON_CUDA}
-"""The kernels of each device that has any, those to prefer first; on ``meta`` nothing runs."""
-
-
-def choose_kernel(case: FusedCase, named: str | None = None) -> FusedKernel:
-    """The kernel of this name, or the first that takes the case.
-
-    Raises:
-        UnknownName: the device has no kernel of this name.
-        UnsupportedCase: no kernel takes the case, or the one named does not.
-    """
-    kernels = KERNELS.get(case.device_type, ())
-    if named is not None:
-        kernels = tuple(kernel for kernel in kernels if kernel.name == named)
-        if not kernels:
-            known = (kernel.name for kernel in KERNELS.get(case.device_type, ()))
-            raise UnknownName(f"fused kernel on {case.device_type}", named, known)
-    refusals = {kernel: kernel.refusal(case) for kernel in kernels}
-    for kernel, refusal in refusals.items():
-        if refusal is None:
-            return kernel
-    reasons = "; ".join(filter(None, refusals.values()))
-    raise UnsupportedCase("factored", reasons or f"{case.device_type} has no fused kernel")
-
 
 def attend(
     q: Tensor,
@@ -214,11 +98,6 @@ def _autocast_is_on(device_type: str) -> bool:
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
-def _small_shared_memory(capability: tuple[int, int] | None) -> bool:
-    """Whether it is one of the architectures on which flash trains narrower heads only."""
-    return capability is not None and (capability in {(8, 6), (8, 9)} or capability[0] == 12)
-
-
 def _indicators(k: Tensor, dtype: torch.dtype, resolution: tuple[int, int]) -> Tensor:
     """[onehot(jy), onehot(jx)] of every key, (B, Nh, N, H + W), without memory of its own per head."""
     H, W = resolution
@@ -259,10 +138,6 @@ def _check_with_torch(kernel: FusedKernel, q: Tensor, k: Tensor, v: Tensor) -> N
     if not takes:
         said = " ".join(str(reason.message).split(" (Triggered")[0] for reason in reasons)
         raise UnsupportedCase("factored", f"torch refuses the kernel {kernel.name}: {said}")
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _padded(depth: int, step: int) -> int:

@@ -1,0 +1,166 @@
+"""Prediction of a grid: a table with one row per case, nothing run; the public ``aabench.predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aabench.cases.grid import Grid
+from aabench.cost.columns import LABELS, LAYER_SIZES, Column, Labels
+from aabench.cost.distinct import distinct
+from aabench.cost.grid_columns import GridColumns
+from aabench.cost.layers import UNKNOWN, predict_layers
+from aabench.cost.sentences import SEPARATOR, Sentences
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTED = (
+    "params",
+    "macs",
+    "flops",
+    "flops_forward",
+    "saved_bytes",
+    "predicted_base_bytes",
+    "predicted_step_peak_bytes",
+    "predicted_peak_bytes",
+    "maps_at_peak",
+)
+"""The figures of a row, as ``predict_layers`` names them."""
+
+COMPILED_NOTE = "torch.compile is left out of the prediction, which is of eager execution"
+
+NO_CLOSED_FORM = "this attention form or position encoding has no closed form: measure the case"
+
+
+def predict(
+    *,
+    min_key_depth_per_head: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+    **axes: Any,
+) -> pd.DataFrame:
+    """What every case of a grid costs, predicted without running any.
+
+    Args:
+        min_key_depth_per_head: the floor on dk / heads where dk comes from kappa.
+        device: the type of device whose memory is predicted: ``cpu`` or ``cuda``. The latter is not
+            calibrated: kernels' scratch and library workspaces are not in it.
+        threads: CPU threads; by default as many as torch would use here.
+        **axes: values by axis, as for ``aabench.sweep``: one value or a list; lists are multiplied.
+
+    Returns:
+        One row per case in grid order, impossible ones included (``status`` is ``invalid`` and
+        ``reason`` says why), with the columns of ``aabench list columns`` that can be known, and
+        ``saved_bytes``, ``predicted_base_bytes``, ``predicted_step_peak_bytes``, ``maps_at_peak``
+        as ``aabench.cost.layers.predict_layers`` defines them. Bytes and counts are whole numbers,
+        missing where unknown.
+
+    Raises:
+        UsageError: a bad axis or value, or a case whose sizes 64 bits do not hold.
+
+    """
+    grid = Grid.of(axes, min_key_depth_per_head=min_key_depth_per_head)
+    return predict_grid(grid, device, threads)
+
+
+def predict_grid(grid: Grid, device: str = "cpu", threads: int | None = None) -> pd.DataFrame:
+    """The table of ``predict`` for a grid that is already there."""
+    import pandas as pd
+
+    entries, choices = GridColumns.of(grid, device.split(":", maxsplit=1)[0], threads).resolved()
+    possible = np.flatnonzero(entries.possible)
+    everything = len(possible) == len(entries.layers)
+    figures = predict_layers(entries.layers if everything else entries.layers.take(possible))
+    known = figures["predicted_peak_bytes"] != UNKNOWN
+    reasons = Sentences(len(entries.layers))
+    for sentence, rows in _problems(entries):
+        reasons.add(rows, sentence)
+    reasons.add(possible[~known], NO_CLOSED_FORM)
+    columns: dict[str, Any] = {
+        "status": _categories(Labels(entries.possible.astype(np.int16), ("invalid", "predicted"))),
+        "reason": reasons.column(),
+        "notes": _notes(entries, choices).column(),
+        **_case_columns(entries, device),
+    }
+    for name in PREDICTED:
+        columns[name] = _figure(figures[name], possible, len(entries.layers))
+    return pd.DataFrame(columns, copy=False)
+
+
+def _case_columns(entries: GridColumns, device: str) -> dict[str, Any]:
+    """The columns that say which case a row is."""
+    layers = entries.layers
+    columns: dict[str, Any] = {name: getattr(layers, name) for name in LAYER_SIZES[:8]}
+    for name in ("kappa", "upsilon"):
+        ratios = entries.ratios(name)
+        columns[name] = np.full(len(layers), np.nan) if ratios is None else ratios
+    step = layers.stride * layers.downsample
+    tokens = (-(-layers.height // step)) * (-(-layers.width // step))
+    columns |= {
+        "position": _categories(layers.position),
+        "height": layers.height,
+        "width": layers.width,
+        "tokens": tokens,
+        "batch": layers.batch,
+        **{name: _categories(getattr(layers, name)) for name in LABELS[1:4]},
+        "compile": entries.compiled,
+        "memory_format": _categories(layers.memory_format),
+        "optimizer": _categories(layers.optimizer, layers.mode.equal("train")),
+        "device": _categories(Labels(np.zeros(len(layers), np.int16), (device,))),
+    }
+    return columns
+
+
+def _problems(entries: GridColumns) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Every sentence on why layers are impossible, with the rows that it is on."""
+    rows = np.flatnonzero(~entries.possible)
+    if not len(rows):
+        return
+    deciding = ("kernel_size", "out_channels", "heads", "dk", "dv")
+    first, kind = distinct([getattr(entries.layers, name)[rows] for name in deciding])
+    for number, row in enumerate(rows[first]):
+        (entry,) = entries.point(int(row)).entries()
+        assert entry.problem is not None
+        yield entry.problem, rows[kind == number]
+
+
+def _notes(entries: GridColumns, choices: dict[str, NDArray[np.int64]]) -> Sentences:
+    """What was rounded, raised, resolved or left out, by row."""
+    notes = Sentences(len(entries.layers))
+    rows = np.flatnonzero(entries.was_rounded)
+    if len(rows):
+        first, kind = distinct(codes[rows] for codes in entries.depth_axes())
+        for number, row in enumerate(rows[first]):
+            (entry,) = entries.point(int(row)).entries()
+            notes.add(rows[kind == number], SEPARATOR.join(entry.notes))
+    for sentence, chosen in choices.items():
+        notes.add(chosen, sentence)
+    notes.add(np.flatnonzero(entries.compiled), COMPILED_NOTE)
+    return notes
+
+
+def _figure(values: Column, rows: NDArray[np.int64], length: int) -> Any:
+    """The figures of some rows, missing elsewhere and where they are not known."""
+    import pandas as pd
+
+    missing = values == UNKNOWN
+    if len(rows) == length and not missing.any():
+        return values
+    spread = np.zeros(length, values.dtype)
+    mask = np.ones(length, np.bool_)
+    spread[rows], mask[rows] = values, missing
+    if spread.dtype == np.float64:
+        return np.where(mask, np.nan, spread)
+    return pd.arrays.IntegerArray(spread, mask)
+
+
+def _categories(labels: Labels, where: NDArray[np.bool_] | None = None) -> pd.Categorical[str]:
+    """A column of names; missing where they do not count."""
+    import pandas as pd
+
+    codes = labels.codes if where is None else np.where(where, labels.codes, np.int16(-1))
+    return pd.Categorical.from_codes(codes, categories=pd.Index(labels.names, dtype="str"))
