@@ -17,9 +17,11 @@ ALLOWED = {
     "layers": {"errors", "cases"},
     "cost": {"errors", "cases"},
     "measuring": {"errors", "cases"},
+    "networks": {"errors", "cases", "layers"},
+    "published": {"errors", "cases", "cost", "networks"},
     "runs": {"errors", "cases", "layers", "cost", "measuring"},
     "report": {"errors", "cases"},
-    "cli": {"errors", "cases", "layers", "cost", "measuring", "runs", "report"},
+    "cli": {"errors", "cases", "layers", "cost", "measuring", "networks", "runs", "report"},
 }
 
 

@@ -45,7 +45,7 @@ class Labels:
     def equal(self, name: str) -> NDArray[np.bool_]:
         """Where the name is this one."""
         code = self.names.index(name) if name in self.names else -1
-        return np.equal(self.codes, code)
+        return np.asarray(self.codes == code)
 
     def put(self, where: NDArray[np.bool_], name: str) -> Labels:
         """The column with this name in some rows."""
@@ -135,7 +135,9 @@ class LayerColumns:
         columns: dict[str, Any] = {
             name: _whole([getattr(case.layer, name) for case in cases]) for name in LAYER_SIZES
         }
-        columns |= {name: Labels.of([getattr(case, name) for case in cases]) for name in LABELS[1:-1]}
+        columns |= {
+            name: Labels.of([getattr(case, name) for case in cases]) for name in LABELS[1:-1]
+        }
         return cls(
             **columns,
             batch=_whole([case.batch for case in cases]),

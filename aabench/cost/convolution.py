@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aabench.cost.columns import Column
+from aabench.cost.rounding import parts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,12 @@ class Convolution:
     @cached_property
     def out_height(self) -> Column:
         """Height of the output, ceil(H / stride)."""
-        return -(-self.height // self.stride)
+        return parts_of(self.height, self.stride)
 
     @cached_property
     def out_width(self) -> Column:
         """Width of the output, ceil(W / stride)."""
-        return -(-self.width // self.stride)
+        return parts_of(self.width, self.stride)
 
     @cached_property
     def in_pixels(self) -> Column:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
 from aabench.cost.execution import SINGLE, Execution
+from aabench.cost.rounding import padded_to
 from aabench.cost.weight_sums import pointwise_sums, spatial_sums
 
 GROUP = 16
@@ -39,6 +40,9 @@ NATIVE_KERNEL_SIZE = 3
 
 NATIVE_IMAGES = 15
 """Images up to which one thread alone computes 1x1 convolutions without oneDNN."""
+
+STRIDED_SUMS = 18 * 1024
+"""Bytes of sums that each thread keeps beside that image, about."""
 
 CHANNELS_PER_PIXEL = 0.4
 """From so many channels a pixel on, threads share the channels of one image."""
@@ -64,17 +68,12 @@ class PassCopies:
     columns: Column
 
 
-def grouped(channels: Column, group: int = GROUP) -> Column:
-    """Channels after padding to whole groups."""
-    return -(-channels // group) * group
-
-
 def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies:
     """Copies of the forward pass: an input with less than one group of channels is read as it is."""
     c, item = convolution, execution.computed
     plain = (c.in_channels < GROUP) & ~c.is_pointwise
-    inputs = np.where(plain, c.in_channels, grouped(c.in_channels))
-    outputs = grouped(c.out_channels)
+    inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
+    outputs = padded_to(c.out_channels, GROUP)
     scratch = _subsampled(c, execution) + _accumulators(c, execution, outputs, c.out_pixels)
     return _on_cpu(
         c,
@@ -88,7 +87,7 @@ def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies
 def input_gradient_copies(convolution: Convolution, execution: Execution) -> PassCopies:
     """Copies of the backward pass to the input, always in whole groups."""
     c, item = convolution, execution.computed
-    inputs = grouped(c.in_channels)
+    inputs = padded_to(c.in_channels, GROUP)
     if c.is_strided:
         scratch = _bordered(c, execution)
     else:
@@ -97,7 +96,7 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
         c,
         execution,
         source=c.images * inputs * c.in_pixels * item,
-        weight=inputs * grouped(c.out_channels) * c.kernel_size**2 * item,
+        weight=inputs * padded_to(c.out_channels, GROUP) * c.kernel_size**2 * item,
         scratch=scratch,
     )
 
@@ -105,17 +104,19 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
 def weight_gradient_copies(convolution: Convolution, execution: Execution) -> PassCopies:
     """Copies of the backward pass to the weight; few input channels are padded less, or not."""
     c, item = convolution, execution.computed
-    outputs = grouped(c.out_channels)
+    outputs = padded_to(c.out_channels, GROUP)
     if execution.is_half:
         plain = (c.in_channels < GROUP) & ~c.is_pointwise
-        inputs = np.where(plain, c.in_channels, grouped(c.in_channels))
+        inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
         spatial = spatial_sums(c, inputs, outputs, execution.threads)
         pointwise = pointwise_sums(c, inputs, outputs, execution.threads)
         scratch = np.where(_runs_pointwise(c), pointwise, spatial) + _subsampled(c, execution)
     else:
         plain = (c.in_channels <= FEW_CHANNELS) & ~c.is_pointwise
         small = (c.in_channels <= SMALL_GROUP) & ~c.is_pointwise
-        inputs = np.where(small, grouped(c.in_channels, SMALL_GROUP), grouped(c.in_channels))
+        inputs = np.where(
+            small, padded_to(c.in_channels, SMALL_GROUP), padded_to(c.in_channels, GROUP)
+        )
         inputs = np.where(plain, c.in_channels, inputs)
         scratch = _subsampled(c, execution)
     return _on_cpu(
@@ -138,7 +139,7 @@ def _on_cpu(
     """The copies of a pass where oneDNN runs it, the columns where torch does."""
     c, item = convolution, execution.computed
     native = _is_native(c, execution)
-    result = c.images * grouped(c.out_channels) * c.out_pixels * item
+    result = c.images * padded_to(c.out_channels, GROUP) * c.out_pixels * item
     unfolds = native & ~(c.is_pointwise & (not c.is_strided))
     columns = c.in_channels * c.kernel_size**2 * c.out_pixels * item
     return PassCopies(
@@ -157,14 +158,16 @@ def _is_native(convolution: Convolution, execution: Execution) -> NDArray[np.boo
         return np.zeros(c.images.shape, np.bool_)
     small = (c.images == 1) & (c.kernel_size <= NATIVE_KERNEL_SIZE) & (c.inputs <= NATIVE_ELEMENTS)
     if c.is_strided or execution.threads > 1:
-        return small
-    return small | (c.is_pointwise & (c.images <= NATIVE_IMAGES))
+        return np.asarray(small)
+    alone = c.is_pointwise & (c.images <= NATIVE_IMAGES)
+    return np.asarray(small | alone)
 
 
 def _runs_pointwise(convolution: Convolution) -> NDArray[np.bool_]:
     """Where the kernels for 1x1 convolutions run: the stride must divide both sides."""
     c = convolution
-    return c.is_pointwise & (c.height % c.stride == 0) & (c.width % c.stride == 0)
+    divides = (c.height % c.stride == 0) & (c.width % c.stride == 0)
+    return np.asarray(c.is_pointwise & divides)
 
 
 def _subsampled(convolution: Convolution, execution: Execution) -> Column:
@@ -172,16 +175,17 @@ def _subsampled(convolution: Convolution, execution: Execution) -> Column:
     c = convolution
     if not c.is_strided:
         return np.zeros_like(c.images)
-    image = grouped(c.in_channels) * c.out_pixels * execution.computed
+    image = padded_to(c.in_channels, GROUP) * c.out_pixels * execution.computed
     return np.where(_runs_pointwise(c), execution.threads * image, 0)
 
 
 def _bordered(convolution: Convolution, execution: Execution) -> Column:
     """Bytes in which strided kernels copy an output gradient with its border: an image a thread."""
     c = convolution
-    border = 2 * ((c.kernel_size - 1) // c.stride)
+    border = (c.kernel_size - 1) // c.stride
     pixels = (c.out_height + border) * (c.out_width + border)
-    return execution.threads * grouped(c.out_channels) * pixels * execution.computed
+    image: Column = padded_to(c.out_channels, GROUP) * pixels * execution.computed
+    return execution.threads * (image + STRIDED_SUMS)
 
 
 def _accumulators(

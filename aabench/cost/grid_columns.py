@@ -17,6 +17,7 @@ from aabench.cases.validity import RULES
 from aabench.cost.columns import LABELS, Column, Labels, LayerColumns
 from aabench.cost.distinct import distinct
 from aabench.cost.execution import default_threads
+from aabench.cost.rounding import parts_of
 from aabench.cost.shapes import WITH_TABLES
 
 SAFE_FACTOR = 2**31
@@ -201,8 +202,8 @@ def _deciding(layers: LayerColumns) -> list[Column]:
         layers.position.codes,
         layers.dk // layers.heads,
         layers.dv // layers.heads,
-        -(-layers.height // step),
-        -(-layers.width // step),
+        parts_of(layers.height, step),
+        parts_of(layers.width, step),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aabench.cost.columns import LayerColumns
+from aabench.cost.columns import LABELS, LayerColumns
 from aabench.cost.distinct import distinct
 from aabench.cost.execution import Execution
 

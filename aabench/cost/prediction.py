@@ -13,6 +13,7 @@ from aabench.cost.columns import LABELS, LAYER_SIZES, Column, Labels
 from aabench.cost.distinct import distinct
 from aabench.cost.grid_columns import GridColumns
 from aabench.cost.layers import UNKNOWN, predict_layers
+from aabench.cost.rounding import parts_of
 from aabench.cost.sentences import SEPARATOR, Sentences
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _case_columns(entries: GridColumns, device: str) -> dict[str, Any]:
         ratios = entries.ratios(name)
         columns[name] = np.full(len(layers), np.nan) if ratios is None else ratios
     step = layers.stride * layers.downsample
-    tokens = (-(-layers.height // step)) * (-(-layers.width // step))
+    tokens = parts_of(layers.height, step) * parts_of(layers.width, step)
     columns |= {
         "position": _categories(layers.position),
         "height": layers.height,

@@ -7,6 +7,7 @@ import numpy as np
 from aabench.cost.attention import Attention
 from aabench.cost.columns import Column
 from aabench.cost.execution import HALF, SINGLE
+from aabench.cost.rounding import padded_to, parts_of
 from aabench.cost.timeline import GRADIENTS, KQV, LOGITS, OUTPUT, WORKSPACE, Block, Timeline
 
 BLOCK = 256
@@ -70,7 +71,7 @@ def _merged(memory: Timeline, block: Block, size: Column, merges: bool) -> Block
 
 def logits_scratch(attention: Attention) -> Column:
     """Bytes that q k^T takes for a moment: on the CPU, in half precision, a block of sums a thread."""
-    depth = np.minimum(_padded(attention.key_depth), MOST_DEPTH)
+    depth = np.minimum(padded_to(attention.key_depth, DEPTH), MOST_DEPTH)
     sums = _block(attention.tokens) * PANEL * SINGLE
     return _for_threads(attention, sums + (_block(attention.tokens) + PANEL) * depth * HALF)
 
@@ -80,7 +81,7 @@ def values_scratch(attention: Attention) -> Column:
 
     A single value channel is a product of a matrix and a vector, which takes nothing.
     """
-    depth = np.minimum(_padded(attention.tokens), MOST_DEPTH)
+    depth = np.minimum(padded_to(attention.tokens, DEPTH), MOST_DEPTH)
     sums = _block(attention.tokens) * attention.value_depth * SINGLE
     size = sums + depth * PANEL * HALF
     return _for_threads(attention, np.where(attention.value_depth > 1, size, 0))
@@ -88,12 +89,7 @@ def values_scratch(attention: Attention) -> Column:
 
 def _block(length: Column) -> Column:
     """Rows of one block, when a length is split evenly into as few blocks as there can be."""
-    blocks = -(-length // BLOCK)
-    return -(-length // blocks)
-
-
-def _padded(depth: Column) -> Column:
-    return -(-depth // DEPTH) * DEPTH
+    return parts_of(length, parts_of(length, BLOCK))
 
 
 def _for_threads(attention: Attention, size: Column) -> Column:

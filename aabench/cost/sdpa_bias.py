@@ -12,6 +12,7 @@ import numpy as np
 from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.execution import HALF, SINGLE
+from aabench.cost.rounding import padded_to
 from aabench.cost.row_column_logits import RowColumnLogits, row_column_macs
 from aabench.cost.timeline import (
     GRADIENTS,
@@ -197,6 +198,7 @@ def _is_fused(attention: Attention) -> bool:
     if device_type == "cpu":
         # A single channel a head throughout has a stride that the fused kernel refuses.
         scalar = attention.has_scalar_keys and attention.has_scalar_values
+        scalar = scalar and not attention.execution.channels_last
         return not scalar and not (attention.has_tables and attention.trains)
     return device_type == "cuda"
 
@@ -210,7 +212,7 @@ def _padded_depths(attention: Attention) -> tuple[Column, Column]:
         common = np.maximum(keys, values)
         return common, common
     step = 8 if attention.execution.is_half else 4
-    return -(-keys // step) * step, -(-values // step) * step
+    return padded_to(keys, step), padded_to(values, step)
 
 
 def _tile_bytes(attention: Attention, *, forward: bool) -> Column:
@@ -224,8 +226,10 @@ def _tile_bytes(attention: Attention, *, forward: bool) -> Column:
     halves = tile * HALF if execution.is_half else 0
     if forward:
         depth = _padded_depths(attention)[0]
-        return execution.threads * ((tile + 2 * rows + rows * depth) * SINGLE + halves)
-    return execution.threads * 2 * (tile * SINGLE + halves)
+        size: Column = (tile + 2 * rows + rows * depth) * SINGLE + halves
+    else:
+        size = 2 * (tile * SINGLE + halves)
+    return execution.threads * size
 
 
 FORM = SdpaBiasForm()

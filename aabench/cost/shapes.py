@@ -10,6 +10,7 @@ from aabench.cost.attention import Attention
 from aabench.cost.columns import Column, LayerColumns
 from aabench.cost.convolution import Convolution
 from aabench.cost.groups import Setting
+from aabench.cost.rounding import parts_of
 
 EXTRA_CHANNELS = {"none": 0, "relative": 0, "sine": 0, "coordconv": 3}
 """Channels that each position encoding known here concatenates to the attention's input."""
@@ -51,7 +52,7 @@ class LayerShapes:
     @classmethod
     def of(cls, setting: Setting, layers: LayerColumns) -> LayerShapes:
         """The shapes of some rows that share a setting."""
-        out_pixels = _ceil(layers.height, layers.stride) * _ceil(layers.width, layers.stride)
+        out_pixels = parts_of(layers.height, layers.stride) * parts_of(layers.width, layers.stride)
         in_pixels = layers.height * layers.width
         convolution = kqv = mix = attention = None
         tables: tuple[Column, ...] = ()
@@ -102,8 +103,8 @@ def _attention(setting: Setting, layers: LayerColumns) -> Attention:
         heads=layers.heads,
         key_depth=layers.dk // layers.heads,
         value_depth=layers.dv // layers.heads,
-        height=_ceil(layers.height, step),
-        width=_ceil(layers.width, step),
+        height=parts_of(layers.height, step),
+        width=parts_of(layers.width, step),
         has_tables=setting.position in WITH_TABLES,
         trains=setting.trains,
         is_single_image=setting.is_single_image,
@@ -127,7 +128,3 @@ def _pointwise(attention: Attention, inputs: Column, outputs: Column) -> Convolu
         width=attention.width,
         is_strided=False,
     )
-
-
-def _ceil(length: Column, step: Column) -> Column:
-    return -(-length // step)

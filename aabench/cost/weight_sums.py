@@ -16,9 +16,13 @@ import numpy as np
 from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
 from aabench.cost.execution import HALF, SINGLE
+from aabench.cost.rounding import padded_to, parts_of
 
 GROUP = 16
 """Channels in a group."""
+
+PAIR = 2
+"""Pixels that lie together once transposed."""
 
 FULL_IMAGE_CHANNELS = 128
 """From so many input channels on, a thread takes whole images, and not only rows of one."""
@@ -54,7 +58,8 @@ def spatial_sums(convolution: Convolution, inputs: Column, outputs: Column, thre
     source = np.where(inputs < GROUP, 0, inputs * convolution.height * work.source_width)
     result = outputs * convolution.out_height * work.result_width
     barriers = BARRIER * np.where(sharing < threads, 2, 1)
-    return sharing * (work.weights * SINGLE + (source + result) * HALF) + barriers
+    own: Column = work.weights * SINGLE + (source + result) * HALF
+    return np.asarray(sharing * own + barriers)
 
 
 def pointwise_sums(
@@ -73,7 +78,7 @@ def pointwise_sums(
     sharing = plain.image_parts(threads, factors)
     transposed = _smallest_divisor(work.output_groups, OUTPUT_GROUPS_AT_ONCE)
     transposed += _smallest_divisor(work.input_groups, INPUT_GROUPS_AT_ONCE)
-    transposed *= threads * GROUP * HALF * _even(c.out_pixels)
+    transposed *= threads * GROUP * HALF * padded_to(c.out_pixels, PAIR)
     is_large = (c.out_height > LARGE_SIDE) & (c.out_width > LARGE_SIDE)
     barriers = np.where(sharing > 1, BARRIER, 0)
     return sharing * work.weights * SINGLE + np.where(is_large, 0, transposed) + barriers
@@ -112,17 +117,17 @@ class _Work:
         c = convolution
         padding = c.kernel_size // 2
         right = (c.out_width - 1) * c.stride + c.kernel_size - c.width - padding
-        margin = _even(np.maximum(padding, np.maximum(right, 0) + 1))
-        source_width = _even(-(-c.width // c.stride) + margin) * c.stride
-        result_width = _even(c.out_width)
+        margin = padded_to(np.maximum(padding, np.maximum(right, 0) + 1), PAIR)
+        source_width = padded_to(c.out_width + margin, PAIR) * c.stride
+        result_width = padded_to(c.out_width, PAIR)
         whole_images = (inputs >= FULL_IMAGE_CHANNELS) & (c.kernel_size > 1) & (c.stride == 1)
         return cls(
             convolution=c,
             weights=inputs * outputs * c.kernel_size**2,
             source_width=source_width,
             result_width=result_width,
-            input_groups=-(-inputs // GROUP),
-            output_groups=-(-outputs // GROUP),
+            input_groups=parts_of(inputs, GROUP),
+            output_groups=parts_of(outputs, GROUP),
             units=np.where(whole_images, c.images, c.images * c.out_height),
             source=c.images * inputs * c.height * source_width,
             result=c.images * outputs * c.out_height * result_width,
@@ -154,9 +159,9 @@ class _Work:
         """What one thread moves when images, output and input channels are shared in such parts."""
         image_parts, output_parts, input_parts = parts
         of_source, of_result, of_weight = factors
-        images = -(-self.units // image_parts) / self.units
-        of_inputs = -(-self.input_groups // input_parts) / self.input_groups
-        of_outputs = -(-self.output_groups // output_parts) / self.output_groups
+        images = parts_of(self.units, image_parts) / self.units
+        of_inputs = parts_of(self.input_groups, input_parts) / self.input_groups
+        of_outputs = parts_of(self.output_groups, output_parts) / self.output_groups
         moved: Column = (
             of_source * images * of_inputs * self.source
             + of_result * images * of_outputs * self.result
@@ -172,10 +177,6 @@ def _smallest_divisor(numbers: Column, least: int) -> Column:
     for divisor in range(most // 2, least - 1, -1):
         divisors[divisor::divisor] = divisor
     return divisors[numbers]
-
-
-def _even(length: Column) -> Column:
-    return length + length % 2
 
 
 def _powers_of_two(most: int) -> list[int]:

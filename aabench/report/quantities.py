@@ -201,11 +201,14 @@ def with_spread(value: float, half_width: Number) -> tuple[str, str]:
 
     The half-width keeps one significant digit, two if the first is 1, as physicists write
     uncertainties; so ``1.2371, 0.0312`` gives ``("1.24", "0.03")``. Without a half-width, or with
-    one too small to show, the second text is empty.
+    one too small to show, the second text is empty. A value that drowns in its spread keeps two
+    digits, since "0 ± 60" would say nothing of a median of 1.2.
     """
     unknown = half_width is None or is_missing(half_width) or not math.isfinite(half_width)
     if half_width is None or unknown or half_width <= 0 or not math.isfinite(value):
         return significant(value), ""
+    if half_width > abs(value) / 2 > 0:
+        return significant(value, 2), significant(float(f"{half_width:.1e}"), 2)
     place = _exponent(half_width, 1)
     if round(half_width / 10.0**place, 1) < 2:
         place -= 1

@@ -100,6 +100,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
     rows = tmp_path / "cut" / "rows.jsonl"
     wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 3)
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # an impatient person must not corrupt anything
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "resume with: aabench sweep" in errors

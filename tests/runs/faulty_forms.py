@@ -102,3 +102,10 @@ LEAK = []
 def leaks(q, k, v, tables, resolution):
     LEAK.append(torch.ones(1 << 18))
     return good(q, k, v, tables, resolution)
+
+
+def grows(q, k, v, tables, resolution):
+    hoard = []
+    while True:
+        hoard.append(torch.ones(8 << 20))
+        time.sleep(0.01)

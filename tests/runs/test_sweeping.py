@@ -8,6 +8,7 @@ import pytest
 
 from aabench.errors import RunError, UsageError
 from aabench.runs import sweeping
+from aabench.runs.lock import FolderLock
 from aabench.runs.reading import load_run, write_table
 from aabench.runs.request import Request
 from aabench.runs.sweeping import Sweep, Unobserved
@@ -148,6 +149,30 @@ def test_what_cannot_fit_is_skipped_with_figures(tmp_path, monkeypatch):
     assert list(frame["status"]) == ["ok", "skipped", "ok", "skipped"]
     assert "80% of the 1,000,000 bytes" in frame["reason"][1]
     assert all(task.case.layer.height == 4 for task in made.tasks)
+
+
+def test_a_second_sweep_into_the_same_folder_is_refused(tmp_path):
+    run(MadeUp(), request(tmp_path))
+    before = (tmp_path / "run" / "rows.jsonl").read_bytes()
+    second = MadeUp()
+    with FolderLock(tmp_path / "run"), pytest.raises(UsageError, match="another sweep is writing"):
+        run(second, request(tmp_path, again=True))
+    assert second.tasks == []
+    assert (tmp_path / "run" / "rows.jsonl").read_bytes() == before
+
+
+def test_sizes_that_overflow_are_refused_before_anything_is_written(tmp_path):
+    axes = {
+        "in_channels": 65536,
+        "heads": 1,
+        "dk": 65536,
+        "dv": 4,
+        "resolution": 16384,
+        "batch": 10**6,
+    }
+    with pytest.raises(UsageError, match="overflow 64 bits"):
+        Sweep(request(tmp_path, axes=axes), MadeUp(), Unobserved()).run()
+    assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 def test_another_environment_is_refused(tmp_path):

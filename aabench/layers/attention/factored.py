@@ -10,7 +10,8 @@ Shapes: B images, Nh heads, N = H * W pixels in row-major order.
 from __future__ import annotations
 
 import warnings
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +19,10 @@ from torch import Tensor
 from torch.backends import cuda as cuda_backend
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from aabench.errors import UnsupportedCase
 from aabench.layers.attention.factored_kernels import FusedCase, FusedKernel, choose_kernel
 from aabench.layers.attention_inputs import capability_of
 from aabench.layers.positions.toeplitz import row_column_logits
+
 
 def attend(
     q: Tensor,
@@ -50,39 +51,47 @@ def attend(
         UnsupportedCase: no fused kernel takes the case, or the one named does not.
     """
     dtype = _computed_in(q, k, v)
-    sides = sum(resolution) if tables is not None else 0
-    chosen = choose_kernel(
-        FusedCase(
-            device_type=q.device.type,
-            capability=capability_of(q.device),
-            dtype=dtype,
-            training=torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)),
-            key_depth=q.shape[-1],
-            value_depth=v.shape[-1],
-            sides=sides,
-        ),
-        named=kernel,
-    )
-    depth = _padded(q.shape[-1] + sides, DEPTH_STEP)
-    value_depth = _padded(v.shape[-1], _VALUE_STEP_BYTES // dtype.itemsize)
-    if chosen.equal_depths:
-        depth = value_depth = max(depth, _padded(v.shape[-1], DEPTH_STEP))
-    query_columns, key_columns = [q.to(dtype)], [k.to(dtype)]
+    sides = 0 if tables is None else sum(resolution)
+    case = _case((q, k, v, *(tables or ())), dtype, sides)
+    chosen = choose_kernel(case, kernel, ask=partial(_torch_refusal, case, q))
+    depth, value_depth = chosen.depths(case)
+    queries, keys, values = q.to(dtype), k.to(dtype), v.to(dtype)
+    query_columns, key_columns = [queries], [keys]
     if tables is not None:
-        height, width = tables
-        logits = row_column_logits(q.to(dtype), (height.to(dtype), width.to(dtype)), resolution)
-        query_columns += [part.to(dtype) for part in logits]
-        key_columns += [_indicators(k, dtype, resolution)]
-    attended = _fused_attention(
-        chosen,
-        _side_by_side(query_columns, depth),
-        _side_by_side(key_columns, depth),
-        _side_by_side([v.to(dtype)], value_depth),
-    )
+        height, width = (table.to(dtype) for table in tables)
+        query_columns += row_column_logits(queries, (height, width), resolution)
+        key_columns.append(_indicators(keys, resolution))
+    with sdpa_kernel(chosen.backend):
+        attended = F.scaled_dot_product_attention(
+            _side_by_side(query_columns, depth),
+            _side_by_side(key_columns, depth),
+            _side_by_side([values], value_depth),
+            scale=1.0,
+        )
     return attended[..., : v.shape[-1]]
 
 
-_VALUE_STEP_BYTES = 16
+def _case(tensors: tuple[Tensor, ...], dtype: torch.dtype, sides: int) -> FusedCase:
+    q, _, v, *_ = tensors
+    capability, cudnn = _cuda_facts(q.device)
+    return FusedCase(
+        device_type=q.device.type,
+        dtype=dtype,
+        training=torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors),
+        key_depth=q.shape[-1],
+        value_depth=v.shape[-1],
+        sides=sides,
+        capability=capability,
+        cudnn=cudnn,
+    )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _cuda_facts(device: torch.device) -> tuple[tuple[int, int] | None, int | None]:
+    """The compute capability and the version of cuDNN, which no compiled graph can ask for."""
+    if device.type != "cuda":
+        return None, None
+    return capability_of(device), torch.backends.cudnn.version()
 
 
 def _computed_in(*tensors: Tensor) -> torch.dtype:
@@ -98,12 +107,12 @@ def _autocast_is_on(device_type: str) -> bool:
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
-def _indicators(k: Tensor, dtype: torch.dtype, resolution: tuple[int, int]) -> Tensor:
-    """[onehot(jy), onehot(jx)] of every key, (B, Nh, N, H + W), without memory of its own per head."""
+def _indicators(keys: Tensor, resolution: tuple[int, int]) -> Tensor:
+    """[onehot(jy), onehot(jx)] of every key, (B, Nh, N, H + W): one copy, seen by all heads."""
     H, W = resolution
-    rows = torch.eye(H, dtype=dtype, device=k.device).repeat_interleave(W, 0)
-    columns = torch.eye(W, dtype=dtype, device=k.device).repeat(H, 1)
-    return torch.cat((rows, columns), -1).expand(*k.shape[:2], -1, -1)
+    rows = torch.eye(H, dtype=keys.dtype, device=keys.device).repeat_interleave(W, 0)
+    columns = torch.eye(W, dtype=keys.dtype, device=keys.device).repeat(H, 1)
+    return torch.cat((rows, columns), -1).expand(*keys.shape[:2], -1, -1)
 
 
 def _side_by_side(parts: list[Tensor], depth: int) -> Tensor:
@@ -113,33 +122,32 @@ def _side_by_side(parts: list[Tensor], depth: int) -> Tensor:
     return torch.cat((*parts, zeros), -1).contiguous()
 
 
-def _fused_attention(kernel: FusedKernel, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T) v by this kernel and no other.
+def _torch_refusal(case: FusedCase, q: Tensor, kernel: FusedKernel) -> str | None:
+    """Why torch will not run this kernel on a CUDA device; None if it will, and elsewhere.
 
-    Raises:
-        UnsupportedCase: torch itself says that the kernel cannot run.
+    Asked with tensors of the right shape, data type and strides that occupy one row. Not while
+    compiling: then the table alone decides, and torch raises where it disagrees.
     """
-    if q.device.type == "cuda" and not torch.compiler.is_compiling():
-        _check_with_torch(kernel, q, k, v)
-    with sdpa_kernel(kernel.backend):
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0)
-
-
-def _check_with_torch(kernel: FusedKernel, q: Tensor, k: Tensor, v: Tensor) -> None:
-    can_use = {
-        SDPBackend.CUDNN_ATTENTION: cuda_backend.can_use_cudnn_attention,
-        SDPBackend.FLASH_ATTENTION: cuda_backend.can_use_flash_attention,
-        SDPBackend.EFFICIENT_ATTENTION: cuda_backend.can_use_efficient_attention,
-    }[kernel.backend]
-    parameters = cuda_backend.SDPAParams(q, k, v, None, 0.0, False, False)
-    with warnings.catch_warnings(record=True) as reasons:
+    if q.device.type != "cuda" or torch.compiler.is_compiling():
+        return None
+    pixels = q.shape[:3]
+    depth, value_depth = kernel.depths(case)
+    row = torch.empty(max(depth, value_depth), dtype=case.dtype, device=q.device)
+    query, value = (
+        row.as_strided((*pixels, columns), (0, 0, 0, 1)).requires_grad_(case.training)
+        for columns in (depth, value_depth)
+    )
+    parameters = cuda_backend.SDPAParams(query, query, value, None, 0.0, False, False)
+    with sdpa_kernel(kernel.backend), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        takes = can_use(parameters, debug=True)
-    if not takes:
-        said = " ".join(str(reason.message).split(" (Triggered")[0] for reason in reasons)
-        raise UnsupportedCase("factored", f"torch refuses the kernel {kernel.name}: {said}")
+        if _CAN_USE[kernel.backend](parameters, debug=True):
+            return None
+    reasons = " ".join(str(warning.message).split(" (Triggered")[0] for warning in said)
+    return f"torch does not run {kernel.name} here: {reasons}"
 
 
-def _padded(depth: int, step: int) -> int:
-    """The next multiple of the step."""
-    return -(-depth // step) * step
+_CAN_USE: dict[SDPBackend, Callable[..., bool]] = {
+    SDPBackend.CUDNN_ATTENTION: cuda_backend.can_use_cudnn_attention,
+    SDPBackend.FLASH_ATTENTION: cuda_backend.can_use_flash_attention,
+    SDPBackend.EFFICIENT_ATTENTION: cuda_backend.can_use_efficient_attention,
+}

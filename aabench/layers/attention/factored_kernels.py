@@ -1,17 +1,27 @@
 """Which of torch's fused attention kernels takes what: the rule table of the form `factored`.
 
-Read off torch's own selection (aten/src/ATen/native/transformers, sdp_utils); on a CUDA device the
-form asks torch again before it runs. No kernel here takes or stores an N x N map.
+Read off torch's own selection (its sources aten/src/ATen/native/transformers/…/sdp_utils). On a
+CUDA device torch is asked as well before a kernel is chosen, since versions differ; the table says
+the same without a device, and says it in the words of this layer. No kernel in it stores a map.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch.nn.attention import SDPBackend
 
 from aabench.errors import UnknownName, UnsupportedCase
+
+DEPTH_STEP = 8
+"""Every fused kernel takes multiples of 8 elements, in every data type."""
+
+VALUE_STEP_BYTES = 16
+"""Where v may be less deep than q', its rows must be aligned to this."""
+
+Capability = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +30,23 @@ class FusedCase:
 
     Attributes:
         device_type: ``cpu``, ``cuda`` or another of torch's names.
-        capability: a CUDA device's compute capability, such as (9, 0); None elsewhere.
         dtype: of q, k and v.
         training: whether gradients are needed.
         key_depth: dk/Nh.
         value_depth: dv/Nh.
         sides: H + W; 0 without relative positions.
+        capability: a CUDA device's compute capability, such as (9, 0); None elsewhere.
+        cudnn: the version of cuDNN, such as 91501; None where there is none.
     """
 
     device_type: str
-    capability: tuple[int, int] | None
     dtype: torch.dtype
     training: bool
     key_depth: int
     value_depth: int
     sides: int
+    capability: Capability | None = None
+    cudnn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,69 +56,106 @@ class FusedKernel:
     Attributes:
         name: as in the column ``kernel``.
         backend: torch's name of it.
-        dtypes: the data types it takes.
-        oldest: the lowest compute capability; None where there is no such thing.
-        widest: the largest E and the largest dv/Nh; None for any.
-        widest_trained: the same in training on architectures with small shared memory.
+        oldest: the lowest compute capability of each data type it takes; (0, 0) for any device.
         equal_depths: whether v must be as deep as q' and k'.
+        widest: the largest E and the largest dv/Nh; None for any.
+        untrained: from above the first to the second depth, cards with small shared memory have no
+            backward pass.
+        generations: the major numbers of the architectures on which torch prefers it; None for all.
+        cudnn_above: the last version of cuDNN that does not do.
     """
 
     name: str
     backend: SDPBackend
-    dtypes: tuple[torch.dtype, ...]
-    oldest: tuple[int, int] | None = None
-    widest: int | None = None
-    widest_trained: int | None = None
+    oldest: Mapping[torch.dtype, Capability]
     equal_depths: bool = False
+    widest: int | None = None
+    untrained: tuple[int, int] | None = None
+    generations: tuple[int, ...] | None = None
+    cudnn_above: int | None = None
+
+    def depths(self, case: FusedCase) -> tuple[int, int]:
+        """The depths of (q' and k', v), padded as the kernel wants them."""
+        depth = _padded(case.key_depth + case.sides, DEPTH_STEP)
+        if self.equal_depths:
+            common = max(depth, _padded(case.value_depth, DEPTH_STEP))
+            return common, common
+        return depth, _padded(case.value_depth, VALUE_STEP_BYTES // case.dtype.itemsize)
 
     def refusal(self, case: FusedCase) -> str | None:
         """Why the kernel does not take the case, in one clause with the limit; None if it does."""
-        if case.dtype not in self.dtypes:
-            known = ", ".join(map(_name, self.dtypes))
-            return f"{self.name} takes {known}, not {_name(case.dtype)}"
-        if self.oldest and case.capability and case.capability < self.oldest:
-            oldest, got = (f"sm{major}{minor}" for major, minor in (self.oldest, case.capability))
-            return f"{self.name} wants {oldest} or newer, not {got}"
-        widest = self.widest
-        if case.training and self.widest_trained and _small_shared_memory(case.capability):
-            widest = self.widest_trained
-        return None if widest is None else self._depth_refusal(case, widest)
+        return self._device_refusal(case) or self._depth_refusal(case)
 
-    def _depth_refusal(self, case: FusedCase, widest: int) -> str | None:
-        depth, sides = case.key_depth, case.sides
-        if depth + sides > widest:
+    def _device_refusal(self, case: FusedCase) -> str | None:
+        if case.dtype not in self.oldest:
+            known = ", ".join(map(_name, self.oldest))
+            return f"{self.name} takes {known}, not {_name(case.dtype)}"
+        oldest = self.oldest[case.dtype]
+        if case.capability is not None and case.capability < oldest:
             return (
-                f"{self.name} takes E = dk/Nh + H + W up to {widest}, "
-                f"not {depth} + {sides} = {depth + sides}; "
-                f"at dk/Nh = {depth} it takes H + W up to {max(0, widest - depth)}"
+                f"{self.name} takes {_name(case.dtype)} from {_architecture(oldest)} on, "
+                f"not on {_architecture(case.capability)}"
             )
-        if case.value_depth > widest:
-            return f"{self.name} takes dv/Nh up to {widest}, not {case.value_depth}"
+        if self.generations and case.capability and case.capability[0] not in self.generations:
+            known = " and ".join(f"sm{major}x" for major in self.generations)
+            return f"{self.name} is taken on {known}, not on {_architecture(case.capability)}"
+        if self.cudnn_above is not None and (case.cudnn or 0) <= self.cudnn_above:
+            return f"{self.name} wants cuDNN above {self.cudnn_above}, not {case.cudnn}"
+        return None
+
+    def _depth_refusal(self, case: FusedCase) -> str | None:
+        depth, sides = case.key_depth, case.sides
+        if self.widest is not None and depth + sides > self.widest:
+            return (
+                f"{self.name} takes E = dk/Nh + H + W up to {self.widest}, "
+                f"not {depth} + {sides} = {depth + sides}; "
+                f"at dk/Nh = {depth} it takes H + W up to {max(0, self.widest - depth)}"
+            )
+        if self.widest is not None and case.value_depth > self.widest:
+            return f"{self.name} takes dv/Nh up to {self.widest}, not {case.value_depth}"
+        if self.untrained and case.training and _has_small_shared_memory(case.capability):
+            low, high = self.untrained
+            width = self.depths(case)[0]
+            if low < width <= high:
+                return (
+                    f"{self.name} does not train E above {low} and up to {high} on "
+                    f"{_architecture(case.capability)}, and E is {width} here"
+                )
         return None
 
 
 _HALF = (torch.float16, torch.bfloat16)
+_EVERYWHERE = (0, 0)
 _ON_CPU = (
     FusedKernel(
         "flash",
         SDPBackend.FLASH_ATTENTION,
-        (*_HALF, torch.float32, torch.float64),
+        dict.fromkeys((*_HALF, torch.float32, torch.float64), _EVERYWHERE),
         equal_depths=True,
     ),
 )
 _ON_CUDA = (
-    FusedKernel("cudnn", SDPBackend.CUDNN_ATTENTION, _HALF, (9, 0), widest=128),
+    FusedKernel(
+        "cudnn",
+        SDPBackend.CUDNN_ATTENTION,
+        dict.fromkeys(_HALF, (8, 0)),
+        widest=128,
+        generations=(9, 10),
+        # Up to this one it reads past the end where N is no multiple of 128 (pytorch#169849).
+        cudnn_above=91500,
+    ),
     FusedKernel(
         "flash",
         SDPBackend.FLASH_ATTENTION,
-        _HALF,
-        (8, 0),
-        widest=256,
-        widest_trained=192,
+        dict.fromkeys(_HALF, (8, 0)),
         equal_depths=True,
+        widest=256,
+        untrained=(192, 224),
     ),
     FusedKernel(
-        "memory-efficient", SDPBackend.EFFICIENT_ATTENTION, (*_HALF, torch.float32), (5, 0)
+        "memory-efficient",
+        SDPBackend.EFFICIENT_ATTENTION,
+        {torch.float16: (5, 0), torch.bfloat16: (8, 0), torch.float32: (5, 0)},
     ),
 )
 
@@ -114,8 +163,21 @@ KERNELS = {"cpu": _ON_CPU, "meta": _ON_CPU, "cuda": _ON_CUDA}
 """The kernels of each device that has any, those to prefer first; on ``meta`` nothing runs."""
 
 
-def choose_kernel(case: FusedCase, named: str | None = None) -> FusedKernel:
+def _takes_all(kernel: FusedKernel) -> str | None:
+    return None
+
+
+def choose_kernel(
+    case: FusedCase,
+    named: str | None = None,
+    ask: Callable[[FusedKernel], str | None] = _takes_all,
+) -> FusedKernel:
     """The kernel of this name, or the first of the device's that takes the case.
+
+    Args:
+        case: what it must take.
+        named: the only kernel to consider; None for all of the device's.
+        ask: why a kernel that the table accepts cannot run all the same; None if it can.
 
     Raises:
         UnknownName: the device has no kernel of this name.
@@ -129,7 +191,7 @@ def choose_kernel(case: FusedCase, named: str | None = None) -> FusedKernel:
         kernels = (kernels[names.index(named)],)
     refusals = []
     for kernel in kernels:
-        refusal = kernel.refusal(case)
+        refusal = kernel.refusal(case) or ask(kernel)
         if refusal is None:
             return kernel
         refusals.append(refusal)
@@ -137,9 +199,18 @@ def choose_kernel(case: FusedCase, named: str | None = None) -> FusedKernel:
     raise UnsupportedCase("factored", reason)
 
 
-def _small_shared_memory(capability: tuple[int, int] | None) -> bool:
-    return capability is not None and (capability in {(8, 6), (8, 9)} or capability[0] == 12)
+def _has_small_shared_memory(capability: Capability | None) -> bool:
+    return capability is not None and ((8, 6) <= capability <= (8, 9) or capability[0] == 12)
+
+
+def _architecture(capability: Capability | None) -> str:
+    return "an unknown architecture" if capability is None else "sm{}{}".format(*capability)
 
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _padded(depth: int, step: int) -> int:
+    """The next multiple of the step."""
+    return -(-depth // step) * step
