@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from aabench.cost.attention import Attention, AttentionForm, Gradients, Telling
 from aabench.cost.cast_convolution import CastConvolution
 from aabench.cost.groups import Setting
@@ -73,11 +75,10 @@ class AttendedBranch:
         assert shapes.kqv is not None
         of_kqv = memory.allocate(GRADIENTS, shapes.kqv.outputs * self._execution.computed)
         memory.free(unscaled, of_k, of_v)
-        copies = []
-        if channels_last != self._execution.channels_last:
-            copies = [memory.allocate(GRADIENTS, of_kqv.size)]
+        fits = np.equal(channels_last, self._execution.channels_last)
+        copy = memory.allocate(GRADIENTS, np.where(fits, 0, of_kqv.size))
         of_pixels, of_weight = self._kqv.backward(of_kqv)
-        memory.free(*copies)
+        memory.free(copy)
         return self._gradient_of_input(of_pixels), [of_mix, of_weight]
 
     def _pixels(self) -> Block | None:

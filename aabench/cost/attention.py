@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aabench.cost.columns import Column
 from aabench.cost.execution import Execution
 from aabench.cost.timeline import Block, Timeline
@@ -125,14 +128,14 @@ class Gradients(NamedTuple):
         query: of q.
         key: of k.
         value: of v.
-        channels_last: whether channels are innermost in all three.
+        channels_last: whether channels are innermost in all three, for all cases or by case.
 
     """
 
     query: Block
     key: Block
     value: Block
-    channels_last: bool = False
+    channels_last: bool | NDArray[np.bool_] = False
 
 
 class Macs(NamedTuple):

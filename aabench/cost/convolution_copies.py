@@ -21,7 +21,7 @@ from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
 from aabench.cost.execution import SINGLE, Execution
 from aabench.cost.rounding import padded_to
-from aabench.cost.weight_sums import pointwise_sums, spatial_sums
+from aabench.cost.weight_sums import input_channels_at_once, pointwise_sums, spatial_sums
 
 GROUP = 16
 """Channels in a group of oneDNN's layouts."""
@@ -74,13 +74,13 @@ def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies
     plain = (c.in_channels < GROUP) & ~c.is_pointwise
     inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
     outputs = padded_to(c.out_channels, GROUP)
-    scratch = _subsampled(c, execution) + _accumulators(c, execution, outputs, c.out_pixels)
+    subsampled = _subsampled(c, execution, padded_to(c.in_channels, GROUP))
     return _on_cpu(
         c,
         execution,
         source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
         weight=inputs * outputs * c.kernel_size**2 * item,
-        scratch=scratch,
+        scratch=subsampled + _accumulators(c, execution, outputs, c.out_pixels),
     )
 
 
@@ -110,7 +110,7 @@ def weight_gradient_copies(convolution: Convolution, execution: Execution) -> Pa
         inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
         spatial = spatial_sums(c, inputs, outputs, execution.threads)
         pointwise = pointwise_sums(c, inputs, outputs, execution.threads)
-        scratch = np.where(_runs_pointwise(c), pointwise, spatial) + _subsampled(c, execution)
+        scratch = np.where(_runs_pointwise(c), pointwise, spatial)
     else:
         plain = (c.in_channels <= FEW_CHANNELS) & ~c.is_pointwise
         small = (c.in_channels <= SMALL_GROUP) & ~c.is_pointwise
@@ -118,13 +118,13 @@ def weight_gradient_copies(convolution: Convolution, execution: Execution) -> Pa
             small, padded_to(c.in_channels, SMALL_GROUP), padded_to(c.in_channels, GROUP)
         )
         inputs = np.where(plain, c.in_channels, inputs)
-        scratch = _subsampled(c, execution)
+        scratch = np.zeros_like(c.images)
     return _on_cpu(
         c,
         execution,
         source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
         weight=inputs * outputs * c.kernel_size**2 * item,
-        scratch=scratch,
+        scratch=scratch + _subsampled(c, execution, input_channels_at_once(inputs)),
     )
 
 
@@ -170,12 +170,12 @@ def _runs_pointwise(convolution: Convolution) -> NDArray[np.bool_]:
     return np.asarray(c.is_pointwise & divides)
 
 
-def _subsampled(convolution: Convolution, execution: Execution) -> Column:
-    """Bytes in which strided 1x1 kernels collect the pixels that they need: an image a thread."""
+def _subsampled(convolution: Convolution, execution: Execution, channels: Column) -> Column:
+    """Bytes in which strided 1x1 kernels collect the pixels that they need of some channels."""
     c = convolution
     if not c.is_strided:
         return np.zeros_like(c.images)
-    image = padded_to(c.in_channels, GROUP) * c.out_pixels * execution.computed
+    image = channels * c.out_pixels * execution.computed
     return np.where(_runs_pointwise(c), execution.threads * image, 0)
 
 

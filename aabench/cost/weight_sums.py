@@ -76,12 +76,17 @@ def pointwise_sums(
         result=c.images * outputs * c.out_pixels,
     )
     sharing = plain.image_parts(threads, factors)
-    transposed = _smallest_divisor(work.output_groups, OUTPUT_GROUPS_AT_ONCE)
-    transposed += _smallest_divisor(work.input_groups, INPUT_GROUPS_AT_ONCE)
-    transposed *= threads * GROUP * HALF * padded_to(c.out_pixels, PAIR)
+    at_once = GROUP * _smallest_divisor(work.output_groups, OUTPUT_GROUPS_AT_ONCE)
+    at_once = at_once + input_channels_at_once(inputs)
+    transposed = threads * at_once * HALF * padded_to(c.out_pixels, PAIR)
     is_large = (c.out_height > LARGE_SIDE) & (c.out_width > LARGE_SIDE)
     barriers = np.where(sharing > 1, BARRIER, 0)
     return sharing * work.weights * SINGLE + np.where(is_large, 0, transposed) + barriers
+
+
+def input_channels_at_once(inputs: Column) -> Column:
+    """Input channels, of so many padded ones, that a thread of a 1x1 kernel prepares together."""
+    return GROUP * _smallest_divisor(parts_of(inputs, GROUP), INPUT_GROUPS_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,11 +177,12 @@ class _Work:
 
 def _smallest_divisor(numbers: Column, least: int) -> Column:
     """Of each number, the smallest divisor from ``least`` on; the number itself if it is less."""
-    most = int(numbers.max(initial=1))
+    whole = numbers.astype(np.int64)
+    most = int(whole.max(initial=1))
     divisors = np.arange(most + 1)
     for divisor in range(most // 2, least - 1, -1):
         divisors[divisor::divisor] = divisor
-    return divisors[numbers]
+    return divisors[whole]
 
 
 def _powers_of_two(most: int) -> list[int]:

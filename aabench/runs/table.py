@@ -32,8 +32,14 @@ def merge_records(records: Iterable[Record]) -> dict[str, Figures]:
         figures["status"], figures["reason"] = outcome.status, outcome.reason
         figures["device"] = outcome.device
         figures["sample_warnings"] = outcome.sample_warnings
-        figures["warnings"] = list(dict.fromkeys([*figures["warnings"], *outcome.warnings]))
+        # Rounds that say the same, with other figures, say it once: the last one's words stand.
+        said = {_remedy(remark): remark for remark in [*figures["warnings"], *outcome.warnings]}
+        figures["warnings"] = list(said.values())
     return merged
+
+
+def _remedy(remark: str) -> str:
+    return remark.partition(" — ")[2] or remark
 
 
 def table_of(plan: Plan, results: dict[str, Figures]) -> pd.DataFrame:

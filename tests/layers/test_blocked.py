@@ -119,6 +119,14 @@ def test_every_query_is_in_one_block_and_no_block_too_large(
     assert all(size <= most for shape in sizes for size, most in zip(shape, largest, strict=True))
 
 
+def test_no_images_have_no_attention_and_no_gradients():
+    inputs = random_inputs(0, 2, (3, 4), 5, 2, requires_grad=True)
+    attended, *gradients = results_of(blocked.attend, inputs, torch.empty(0, 2, 12, 2))
+    assert attended.shape == (0, 2, 12, 2)
+    assert [gradient.shape for gradient in gradients] == [leaf.shape for leaf in leaves_of(inputs)]
+    assert all((gradient == 0).all() for gradient in gradients)
+
+
 def test_a_buffer_for_everything_is_one_block():
     tiling = Tiling.largest(4, 8, (5, 6), queries=4 * 8 * 30, threads=2)
     assert len(list(tiling.head_blocks())) == len(list(tiling.tiles())) == 1

@@ -200,7 +200,7 @@ def _backward(
         _store(grad_keys, grad_k[heads])
         _store(grad_values, grad_v[heads])
     gradients = [grad_q, grad_k, grad_v, *workspace.grad_tables()]
-    return [gradient for gradient, is_needed in zip(gradients, needed, strict=False) if is_needed]
+    return [gradient for gradient, is_needed in zip(gradients, needed, strict=True) if is_needed]
 
 
 class _Workspace:
@@ -272,11 +272,14 @@ class _Workspace:
         return gradient
 
     def grad_tables(self) -> tuple[Tensor, ...]:
-        """The gradients of both tables, of their own data types; none if nothing was added up."""
+        """The gradients of both tables, of their own data types; none where there are no tables."""
         height, width = self._tables
-        if self._grad_table is None or height is None or width is None:
+        if self._table is None or height is None or width is None:
             return ()
-        rows = self._grad_table.sum(0).mT
+        total = torch.zeros_like(self._table)
+        if self._grad_table is not None:
+            torch.sum(self._grad_table, 0, out=total)
+        rows = total.mT
         return (
             _row_major(height).copy_(rows[: len(height)]),
             _row_major(width).copy_(rows[len(height) :]),
@@ -353,7 +356,7 @@ def _row_major(like: Tensor) -> Tensor:
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right; torch's counter of FLOPs knows no other spelling of it."""
+    """Add left @ right to the total: spelled so, because torch's counter of FLOPs knows no other."""
     torch.baddbmm(total, left, right, out=total)
 
 

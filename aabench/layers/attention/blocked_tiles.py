@@ -146,7 +146,7 @@ class Tiling:
 def part_size(total: int, most: int) -> int:
     """The size of the parts, at most this many and at least one, that cut a total evenly."""
     parts = -(-total // max(1, most))
-    return -(-total // max(1, parts))
+    return max(1, -(-total // max(1, parts)))
 
 
 def _parts(total: int, size: int) -> Iterator[slice]:
