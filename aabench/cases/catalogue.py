@@ -146,6 +146,16 @@ ATTENTIONS = Catalogue(
             "stock scaled_dot_product_attention with the position logits as its mask",
             "aabench.cost.sdpa_bias:FORM",
         ),
+        Entry(
+            "factored",
+            "aabench.layers.attention.factored:attend",
+            "position logits as extra columns of q and k, so that a stock fused kernel does all",
+        ),
+        Entry(
+            "blocked",
+            "aabench.layers.attention.blocked:attend",
+            "block by block in one reused buffer, forward and backward: never a full map",
+        ),
     ],
     entry_point_group="aabench.attentions",
 )

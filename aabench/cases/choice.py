@@ -83,20 +83,20 @@ RULES: tuple[Rule, ...] = (
         "without relative positions there is no mask, and the fused CPU kernel stores no map",
     ),
     Rule(
-        "sdpa-bias",
-        _both(_on_cpu, lambda situation: not situation.training),
-        "the fused CPU kernel takes a mask that needs no gradient: one map, not four",
-    ),
-    Rule(
-        "broadcast",
+        "blocked",
         _on_cpu,
-        "a mask that needs a gradient leaves the fused CPU kernel aside; of the forms with full "
-        "maps this one is the quickest to train and holds the fewest",
+        "one small buffer in place of full maps, forward and backward, and the quickest of all forms "
+        "on the CPU",
     ),
     Rule(
         "sdpa-bias",
-        _on_cuda,
-        "a fused CUDA kernel takes the mask: one map in the forward pass, not four",
+        _both(_on_cuda, _without_tables),
+        "without relative positions there is no mask, and a fused CUDA kernel stores no map",
+    ),
+    Rule(
+        "factored",
+        _both(_on_cuda, lambda situation: situation.precision != "fp64"),
+        "position logits as columns of q and k need no mask, so a fused CUDA kernel stores no map",
     ),
     Rule(
         "broadcast",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aabench.cost.attention import Attention, Macs
+from aabench.cost.attention import Attention, Macs, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.execution import HALF, SINGLE
 from aabench.cost.timeline import GRADIENTS, OUTPUT, SOFTMAX, WORKSPACE, Block, Timeline
@@ -95,14 +95,12 @@ class FusedKernel:
         if not execution.on_cpu:
             return np.zeros_like(tokens)
         rows, keys = self._tile()
-        tile = rows * keys
+        tile: Column = rows * keys
         halves = tile * HALF if execution.is_half else 0
         if forward:
             results = rows * (self._inputs.key_depth + 2)
-            size: Column = (tile + results) * SINGLE + halves
-        else:
-            size = 2 * (tile * SINGLE + halves)
-        return np.asarray(execution.threads * size)
+            return execution.threads * ((tile + results) * SINGLE + halves)
+        return execution.threads * 2 * (tile * SINGLE + halves)
 
     def _transposed_bytes(self) -> Column:
         """Bytes in which a product of two half-precision tiles transposes one and sums, for a moment."""
@@ -127,7 +125,12 @@ class FusedKernel:
 
 
 def fused_macs(keys: Column, values: Column, attention: Attention) -> dict[str, Macs]:
-    """MACs of the kernel's two products: backward needs two more of each, and the logits again."""
-    if not attention.trains:
-        return {"logits": Macs(keys, keys), "values": Macs(values, values)}
-    return {"logits": Macs(keys, keys * 4), "values": Macs(values, values * 3)}
+    """MACs of the kernel's two products: backward needs two more of each, and the logits again.
+
+    On the meta device no kernel runs: torch takes the attention apart there, and computes nothing
+    twice.
+    """
+    logits, weighted = plain_macs(keys, attention), plain_macs(values, attention)
+    if attention.trains and attention.execution.device_type != "meta":
+        logits = Macs(keys, keys * 4)
+    return {"logits": logits, "values": weighted}

@@ -19,20 +19,19 @@ from aabench.cost.sentences import SEPARATOR, Sentences
 if TYPE_CHECKING:
     import pandas as pd
 
-PREDICTED = (
-    "params",
-    "macs",
-    "flops",
-    "flops_forward",
+COUNTS = ("params", "macs", "flops", "flops_forward")
+"""The counts of a row, as ``predict_layers`` names them."""
+
+MEMORY = (
     "saved_bytes",
     "predicted_base_bytes",
     "predicted_step_peak_bytes",
     "predicted_peak_bytes",
     "maps_at_peak",
 )
-"""The figures of a row, as ``predict_layers`` names them."""
+"""What it says of memory; missing where torch.compile wraps the layer."""
 
-COMPILED_NOTE = "torch.compile is left out of the prediction, which is of eager execution"
+COMPILED_NOTE = "memory is not predicted for what torch.compile makes of a layer"
 
 NO_CLOSED_FORM = "this attention form or position encoding has no closed form: measure the case"
 
@@ -58,7 +57,7 @@ def predict(
         ``reason`` says why), with the columns of ``aabench list columns`` that can be known, and
         ``saved_bytes``, ``predicted_base_bytes``, ``predicted_step_peak_bytes``, ``maps_at_peak``
         as ``aabench.cost.layers.predict_layers`` defines them. Bytes and counts are whole numbers,
-        missing where unknown.
+        missing where unknown; so is all memory of compiled layers.
 
     Raises:
         UsageError: a bad axis or value, or a case whose sizes 64 bits do not hold.
@@ -87,8 +86,12 @@ def predict_grid(grid: Grid, device: str = "cpu", threads: int | None = None) ->
         "notes": _notes(entries, choices).column(),
         **_case_columns(entries, device),
     }
-    for name in PREDICTED:
-        columns[name] = _figure(figures[name], possible, len(entries.layers))
+    eager = ~entries.compiled[possible]
+    for name in (*COUNTS, *MEMORY):
+        values = figures[name]
+        if name in MEMORY and not eager.all():
+            values = np.where(eager, values, UNKNOWN)
+        columns[name] = _figure(values, possible, len(entries.layers))
     return pd.DataFrame(columns, copy=False)
 
 

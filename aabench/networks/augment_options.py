@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from aabench.cases.depths import Ratio
+from aabench.errors import UnknownName
 
 
 class AugmentOptions(TypedDict, total=False):
@@ -24,7 +25,14 @@ class AugmentOptions(TypedDict, total=False):
 
 
 def overridden(rule: AugmentOptions, changes: AugmentOptions) -> AugmentOptions:
-    """A published rule with some of it changed; a depth replaces the rule's ratio and vice versa."""
+    """A published rule with some of it changed; a depth replaces the rule's ratio and vice versa.
+
+    Raises:
+        UsageError: a change that is no option of ``augment``.
+    """
+    unknown = [name for name in changes if name not in AugmentOptions.__annotations__]
+    if unknown:
+        raise UnknownName("option of the augmentation", unknown[0], AugmentOptions.__annotations__)
     options: AugmentOptions = {**rule, **changes}
     if changes.get("dk") is not None and "kappa" not in changes:
         options["kappa"] = None

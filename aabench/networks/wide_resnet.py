@@ -82,7 +82,8 @@ class PreactivationBlock(nn.Module):
         """(B, Fin, H, W) to (B, Fout, ceil(H / stride), ceil(W / stride))."""
         residual = self.conv1(self.norm1(x).relu())
         residual = self.conv2(self.norm2(residual).relu())
-        return self._shortcut(x) + self.gate(residual)
+        total: Tensor = self._shortcut(x) + self.gate(residual)
+        return total
 
     def _shortcut(self, x: Tensor) -> Tensor:
         if self.stride > 1:

@@ -64,10 +64,12 @@ def test_every_rule_but_the_last_can_be_passed_over():
 @pytest.mark.parametrize(
     ("changes", "name", "reason"),
     [
-        ({}, "broadcast", "mask that needs a gradient"),
-        ({"training": False}, "sdpa-bias", "mask that needs no gradient"),
+        ({}, "blocked", "one small buffer"),
+        ({"training": False}, "blocked", "one small buffer"),
         ({"has_tables": False}, "sdpa-bias", "no mask"),
-        ({"device_type": "cuda", "capability": (9, 0)}, "sdpa-bias", "CUDA kernel"),
+        ({"device_type": "cuda", "capability": (9, 0)}, "factored", "no mask"),
+        ({"device_type": "cuda", "has_tables": False}, "sdpa-bias", "no mask"),
+        ({"device_type": "cuda", "precision": "fp64"}, "broadcast", "every device"),
         ({"device_type": "meta"}, "broadcast", "every device"),
     ],
 )
