@@ -99,6 +99,27 @@ _WIDE_RESNETS = _family(
     ("aa-nre-wrn28-10", "wrn28-10", "aa-wrn28-10 with no relative positions"),
 )
 
+_MNASNETS = [
+    entry
+    for width in ("0.75", "1.0", "1.25", "1.4")
+    for entry in _family(
+        "mnasnet",
+        IMAGENET,
+        (f"mnasnet-{width}", None, f"MnasNet-A1 of width {width}, with squeeze-excite"),
+        (f"aa-mnasnet-{width}", f"mnasnet-{width}", "attention in the expansions from 28 px on"),
+    )
+]
+
+_RETINANETS = _family(
+    "retinanet",
+    COCO,
+    ("retinanet-resnet50", None, "RetinaNet up to its raw outputs, on ResNet-50"),
+    ("retinanet-resnet101", None, "RetinaNet up to its raw outputs, on ResNet-101"),
+    ("se-retinanet-resnet50", "retinanet-resnet50", "the backbone with squeeze-excite"),
+    ("aa-retinanet-resnet50", "retinanet-resnet50", "the backbone augmented as aa-resnet50"),
+    ("aa-retinanet-resnet101", "retinanet-resnet101", "the backbone augmented as aa-resnet101"),
+)
+
 _DEBUG = _family(
     "resnet",
     CIFAR,
@@ -106,5 +127,5 @@ _DEBUG = _family(
     ("aa-debug-resnet", "debug-resnet", "the tiny ResNet with attention, for tests"),
 )
 
-NETWORKS = NetworkCatalogue([*_RESNETS, *_WIDE_RESNETS, *_DEBUG])
+NETWORKS = NetworkCatalogue([*_RESNETS, *_WIDE_RESNETS, *_MNASNETS, *_RETINANETS, *_DEBUG])
 """Every network by name."""

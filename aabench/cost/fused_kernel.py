@@ -95,12 +95,14 @@ class FusedKernel:
         if not execution.on_cpu:
             return np.zeros_like(tokens)
         rows, keys = self._tile()
-        tile: Column = rows * keys
+        tile = rows * keys
         halves = tile * HALF if execution.is_half else 0
         if forward:
             results = rows * (self._inputs.key_depth + 2)
-            return execution.threads * ((tile + results) * SINGLE + halves)
-        return execution.threads * 2 * (tile * SINGLE + halves)
+            of_thread: Column = (tile + results) * SINGLE + halves
+        else:
+            of_thread = 2 * (tile * SINGLE + halves)
+        return of_thread * execution.threads
 
     def _transposed_bytes(self) -> Column:
         """Bytes in which a product of two half-precision tiles transposes one and sums, for a moment."""
@@ -112,7 +114,8 @@ class FusedKernel:
         tile = rows * keys * HALF
         of_keys = tile + keys * sums + 2 * PANEL * rows * HALF
         of_queries = tile + rows * sums + PANEL * keys * HALF
-        return np.maximum(of_keys, of_queries)
+        largest: Column = np.maximum(of_keys, of_queries)
+        return largest
 
     def _tile(self) -> tuple[Column, Column]:
         """Queries and keys of a tile."""

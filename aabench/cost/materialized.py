@@ -5,6 +5,7 @@ from __future__ import annotations
 from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.products import LogitsProduct, ValuesProduct
+from aabench.cost.row_column_logits import offset_macs
 from aabench.cost.timeline import (
     GRADIENTS,
     KQV,
@@ -27,8 +28,7 @@ class MaterializedForm:
         macs = {"logits": plain_macs(attention.key_macs, attention)}
         if attention.has_tables:
             offsets = 2 * attention.height - 1 + 2 * attention.width - 1
-            products = attention.queries * attention.key_depth * offsets
-            macs["position logits"] = plain_macs(products, attention)
+            macs["position logits"] = offset_macs(attention, offsets)
         macs["values"] = plain_macs(attention.value_macs, attention)
         return macs
 

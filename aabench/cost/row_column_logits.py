@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from aabench.cost.attention import Attention, Macs, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.timeline import GRADIENTS, KQV, POSITION_LOGITS, Block, Timeline
@@ -9,8 +11,17 @@ from aabench.cost.timeline import GRADIENTS, KQV, POSITION_LOGITS, Block, Timeli
 
 def row_column_macs(attention: Attention) -> Macs:
     """B N dk (H + W): each query times one vector for every key row and every key column."""
-    depths = attention.queries * attention.key_depth
-    return plain_macs(depths * (attention.height + attention.width), attention)
+    return offset_macs(attention, attention.height + attention.width)
+
+
+def offset_macs(attention: Attention, vectors: Column) -> Macs:
+    """Each query times so many vectors, by einsum.
+
+    With one channel a head einsum multiplies element by element: no matrix product, and no MACs.
+    """
+    if attention.has_scalar_keys:
+        vectors = np.zeros_like(attention.queries)
+    return plain_macs(attention.queries * attention.key_depth * vectors, attention)
 
 
 class RowColumnLogits:

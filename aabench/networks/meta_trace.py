@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aabench.errors import UsageError
+from aabench.layers.arguments import count
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -50,6 +51,8 @@ def run_on_meta(model: nn.Module, input_size: InputSize) -> None:
         UsageError: the forward fails, or a window no longer fits the map that reaches it. The
             message names the module where it happened and the shape that had reached it.
     """
+    for side, value in zip(("channels", "height", "width"), input_size, strict=True):
+        count(f"the input's {side}", value)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     image = torch.empty(1, *input_size, device="meta", dtype=dtype)
     entered: list[tuple[str, nn.Module, tuple[int, ...] | None]] = []

@@ -34,12 +34,13 @@ Selection = str | Sequence[str] | Callable[[Candidate], bool]
 def matching_convolutions(model: nn.Module, patterns: str | Sequence[str]) -> list[str]:
     """The names, in the model's order, of the convolutions that any of the patterns matches.
 
+    A convolution that several modules share is there once, by the first of its names matched.
     ``*`` matches dots too: ``layer4.*conv2`` is the second convolution of each block of layer4.
 
     Raises:
         UsageError: a pattern that matches nothing, or a module that is no convolution.
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     modules.pop("")
     chosen: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -61,7 +62,8 @@ def matching_convolutions(model: nn.Module, patterns: str | Sequence[str]) -> li
         chosen.update(matched)
     if not chosen:
         raise UsageError("no pattern says which convolutions to augment", got=patterns)
-    return [name for name in modules if name in chosen]
+    by_identity = {id(modules[name]): name for name in reversed(modules) if name in chosen}
+    return [name for name in modules if name in by_identity.values()]
 
 
 def check_augmentable(name: str, convolution: nn.Conv2d) -> None:

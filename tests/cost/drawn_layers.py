@@ -6,9 +6,12 @@ import random
 from dataclasses import replace
 
 from aabench.cases.case import Case, Layer
+from aabench.cases.catalogue import ATTENTIONS
 from aabench.cases.validity import layer_problem
 
-FORMS = ("materialized", "broadcast", "sdpa-bias")
+FORMS = tuple(name for name in ATTENTIONS.names() if ATTENTIONS.entry(name).cost)
+"""The attention forms with a closed form."""
+
 SIDES = (5, 7, 8, 10, 14, 16, 20)
 
 

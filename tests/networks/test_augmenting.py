@@ -89,7 +89,8 @@ def test_a_function_chooses_by_resolution_kernel_and_name():
     assert [each.name for each in augmented_layers(model)] == ["second"]
 
 
-def test_a_shared_convolution_stays_shared_and_gets_the_largest_resolution():
+@pytest.mark.parametrize("pattern", ["head", "same.0", "*[d0]"])
+def test_a_shared_convolution_stays_shared_and_gets_the_largest_resolution(pattern):
     class Pyramid(nn.Module):
         def __init__(self):
             super().__init__()
@@ -99,7 +100,7 @@ def test_a_shared_convolution_stays_shared_and_gets_the_largest_resolution():
         def forward(self, x):
             return [self.head(x[:, :, ::2, ::2]), self.same[0](x)]
 
-    model = augment(Pyramid(), "head", **SMALL)
+    model = augment(Pyramid(), pattern, **SMALL)
     assert model.same[0] is model.head and isinstance(model.head, AugmentedConv2d)
     assert model.head.resolution == (12, 18)
 
@@ -154,6 +155,7 @@ def test_a_parametrized_convolution_is_refused():
         ([], {}, "no pattern"),
         (lambda candidate: False, {}, "chooses none"),
         ("second", {"input_size": (4, 12, 12)}, "fails in first .Conv2d., which 1x4x12x12"),
+        ("second", {"input_size": (3, 0, 12)}, "the input's height is no positive count"),
         ("second", {"kappa": 0.5}, "exactly one of dk and kappa"),
         ("second", {"dv": None}, "exactly one of dv and upsilon; got 'neither'"),
         ("second", {"dv": 64}, "second cannot be augmented like this: dv = 64 exceeds the 32"),

@@ -145,7 +145,10 @@ def test_equal_cases_are_measured_once_and_shown_twice(tmp_path):
 def test_what_cannot_fit_is_skipped_with_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(sweeping, "available_bytes", lambda: 1_000_000)
     made = MadeUp()
-    frame = run(made, request(tmp_path, axes={**AXES, "resolution": [4, 64]}, rounds=1))
+    frame = run(
+        made,
+        request(tmp_path, axes={**AXES, "resolution": [4, 64], "attention": "broadcast"}, rounds=1),
+    )
     assert list(frame["status"]) == ["ok", "skipped", "ok", "skipped"]
     assert "80% of the 1,000,000 bytes" in frame["reason"][1]
     assert all(task.case.layer.height == 4 for task in made.tasks)

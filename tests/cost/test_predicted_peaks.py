@@ -1,0 +1,131 @@
+"""Predicted peaks against the events of torch's CPU allocator on real steps."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from drawn_layers import FORMS, draw_case
+
+from aabench.cases.case import Case, Layer
+from aabench.cost.columns import LayerColumns
+from aabench.cost.layers import predict_layers
+from aabench.measuring.cpu_memory import measure_cpu_memory
+from aabench.measuring.memory import MemoryMeasurement
+from aabench.runs.subject import build_subject
+
+LEAST_BYTES = 1 << 20
+MOST_MAP_BYTES = 12 << 20
+CASES = 8
+
+pytestmark = pytest.mark.skipif(
+    not torch.cpu.get_capabilities().get("avx512_f", False),
+    reason="the copies that oneDNN makes are known for CPUs with AVX-512",
+)
+
+
+def measured(case: Case) -> MemoryMeasurement:
+    subject = build_subject(case, torch.device("cpu"), seed=0)
+    return measure_cpu_memory(subject, subject.base_tensors, warmup_calls=2)
+
+
+@lru_cache
+def compared(form: str, mode: str, precision: str) -> list[tuple[Case, float, float]]:
+    """Drawn cases of at least 1 MiB with the errors of peak and step's peak."""
+    rng = random.Random(f"{form} {mode} {precision}")
+    rows: list[tuple[Case, float, float]] = []
+    while len(rows) < CASES:
+        case = draw_case(rng, forms=(form,), modes=(mode,), precisions=(precision,))
+        tokens = case.layer.tokens
+        if case.batch * case.layer.heads * tokens**2 * 4 > MOST_MAP_BYTES:
+            continue
+        columns = LayerColumns.from_cases([case], "cpu", torch.get_num_threads())
+        figures = {name: values[0] for name, values in predict_layers(columns).items()}
+        if figures["predicted_peak_bytes"] < LEAST_BYTES:
+            continue
+        real = measured(case)
+        assert figures["predicted_base_bytes"] == real.base_bytes, case
+        rows.append(
+            (
+                case,
+                figures["predicted_peak_bytes"] / real.peak_allocated_bytes - 1,
+                figures["predicted_step_peak_bytes"] / real.step_peak_bytes - 1,
+            )
+        )
+    return rows
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("mode", ["infer", "train"])
+@pytest.mark.parametrize("form", FORMS)
+def test_peak_of_drawn_cases(form: str, mode: str, precision: str) -> None:
+    if precision == "bf16" and torch.cpu.get_capabilities().get("amx_tile", False):
+        pytest.skip("half-precision kernels for AMX take other scratch memory")
+    rows = compared(form, mode, precision)
+    for case, of_peak, of_step in rows:
+        assert abs(of_peak) < 0.05 and abs(of_step) < 0.05, (case, of_peak, of_step)
+    assert np.median([abs(of_step) for _, _, of_step in rows]) < 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_optimizer_is_part_of_base_and_peak(optimizer: str) -> None:
+    """Few pixels and many channels: Adam's temporary tensors are the peak of the step."""
+    layer = Layer(256, 256, 3, 1, 1, 4, 80, 32, "relative", 7, 7)
+    case = Case(layer, 1, "train", "fp32", "broadcast", optimizer=optimizer)
+    figures = predict_layers(LayerColumns.from_cases([case], "cpu", torch.get_num_threads()))
+    real = measured(case)
+    assert figures["predicted_base_bytes"][0] == real.base_bytes
+    assert figures["predicted_peak_bytes"][0] == pytest.approx(real.peak_allocated_bytes, rel=0.01)
+
+
+def test_saved_bytes_are_what_the_output_keeps_alive() -> None:
+    layer = Layer(16, 32, 3, 1, 1, 2, 16, 8, "relative", 12, 10)
+    case = Case(layer, 4, "forward-backward", "fp32", "broadcast")
+    subject = build_subject(case, torch.device("cpu"), seed=0)
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = subject.module(subject.input)
+    base = {t.untyped_storage().data_ptr() for t in (*subject.layer.parameters(), subject.input)}
+    real = sum(size for place, size in kept.items() if place not in base)
+    assert output.requires_grad
+    figures = predict_layers(LayerColumns.from_cases([case], "cpu", torch.get_num_threads()))
+    assert figures["saved_bytes"][0] == real
+
+
+def test_full_maps_at_the_peak() -> None:
+    layer = Layer(16, 32, 3, 1, 1, 4, 32, 16, "relative", 24, 24)
+    cases = [
+        replace(Case(layer, 4, "infer", "fp32", form)) for form in ("materialized", "broadcast")
+    ]
+    cases.append(Case(layer, 4, "infer", "fp32", "sdpa-bias"))
+    figures = predict_layers(LayerColumns.from_cases(cases, "cpu", 2))
+    assert list(figures["maps_at_peak"]) == [4, 3, 1]
+
+
+def test_more_threads_take_more_scratch() -> None:
+    layer = Layer(16, 32, 3, 1, 1, 4, 32, 16, "relative", 24, 24)
+    case = Case(layer, 4, "infer", "fp32", "sdpa-bias")
+    few, many = (
+        predict_layers(LayerColumns.from_cases([case], "cpu", threads)) for threads in (1, 16)
+    )
+    assert few["predicted_peak_bytes"][0] < many["predicted_peak_bytes"][0]
+    assert few["macs"][0] == many["macs"][0]
+
+
+def test_cuda_rounds_blocks_to_512_bytes() -> None:
+    layer = Layer(3, 5, 1, 1, 1, 1, 1, 1, "none", 1, 1)
+    case = Case(layer, 1, "infer", "fp32", "broadcast")
+    figures = predict_layers(LayerColumns.from_cases([case], "cuda", 1))
+    # Input and three weights; then kqv and q, and at most three blocks more at any one time.
+    assert figures["predicted_base_bytes"][0] == 4 * 512
+    assert figures["predicted_peak_bytes"][0] % 512 == 0
