@@ -150,11 +150,13 @@ ATTENTIONS = Catalogue(
             "factored",
             "aabench.layers.attention.factored:attend",
             "position logits as extra columns of q and k, so that a stock fused kernel does all",
+            "aabench.cost.factored:FORM",
         ),
         Entry(
             "blocked",
             "aabench.layers.attention.blocked:attend",
             "block by block in one reused buffer, forward and backward: never a full map",
+            "aabench.cost.blocked:FORM",
         ),
     ],
     entry_point_group="aabench.attentions",

@@ -120,6 +120,43 @@ _RETINANETS = _family(
     ("aa-retinanet-resnet101", "retinanet-resnet101", "the backbone augmented as aa-resnet101"),
 )
 
+_STAND_ALONE = _family(
+    "sasa_resnet",
+    IMAGENET,
+    ("resnet26", None, "ResNet-26 of bottlenecks, the stride on the 3x3"),
+    ("resnet38", None, "ResNet-38 of bottlenecks, the stride on the 3x3"),
+    ("sasa-resnet26", "resnet26", "7x7 local attention for every 3x3, convolutional stem"),
+    ("sasa-resnet38", "resnet38", "7x7 local attention for every 3x3, convolutional stem"),
+    ("sasa-resnet50", "resnet50", "7x7 local attention for every 3x3, convolutional stem"),
+    ("sasa-resnet26-full", "resnet26", "sasa-resnet26 with an attentional stem of 4 mixtures"),
+    ("sasa-resnet38-full", "resnet38", "sasa-resnet38 with an attentional stem of 4 mixtures"),
+    ("sasa-resnet50-full", "resnet50", "sasa-resnet50 with an attentional stem of 4 mixtures"),
+)
+
+_BOTTLENECK_TRANSFORMERS = [
+    NetworkEntry(
+        "bot-resnet50",
+        "aabench.networks.bottleneck_transformer:bot_resnet50",
+        "BoT-50: global attention for the 3x3 of the last stage",
+        resolution=BOTNET,
+        plain="resnet50",
+    )
+]
+
+_REPLICATION = _family(
+    "replication",
+    CIFAR,
+    ("replication-resnet34", None, "ResNet-34 with ImageNet's stem on CIFAR-10"),
+    ("replication-aa-resnet34", "replication-resnet34", "attention in the last stage only"),
+    ("replication-wrn28-10", None, "Wide-ResNet-28-10 on CIFAR-10"),
+    ("replication-aa-wrn28-10", "replication-wrn28-10", "attention in the third group only"),
+    (
+        "replication-aa-nre-wrn28-10",
+        "replication-wrn28-10",
+        "attention in the third group only, with no relative positions",
+    ),
+)
+
 _DEBUG = _family(
     "resnet",
     CIFAR,
@@ -127,5 +164,16 @@ _DEBUG = _family(
     ("aa-debug-resnet", "debug-resnet", "the tiny ResNet with attention, for tests"),
 )
 
-NETWORKS = NetworkCatalogue([*_RESNETS, *_WIDE_RESNETS, *_MNASNETS, *_RETINANETS, *_DEBUG])
+NETWORKS = NetworkCatalogue(
+    [
+        *_RESNETS,
+        *_WIDE_RESNETS,
+        *_MNASNETS,
+        *_RETINANETS,
+        *_STAND_ALONE,
+        *_BOTTLENECK_TRANSFORMERS,
+        *_REPLICATION,
+        *_DEBUG,
+    ]
+)
 """Every network by name."""

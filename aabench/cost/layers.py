@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,6 @@ def _of_group(group: Group, composition: bool) -> dict[str, Column]:
     return figures
 
 
-@lru_cache
 def closed_form(name: str) -> AttentionForm | None:
     """The closed form that the catalogue names for an attention form; None if it names none.
 

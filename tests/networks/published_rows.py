@@ -24,6 +24,9 @@ SPELLED_OUT = {
     "sasa-resnet26 conv-stem": ("sasa-resnet26", {}),
     "sasa-resnet38 conv-stem": ("sasa-resnet38", {}),
     "sasa-resnet50 conv-stem": ("sasa-resnet50", {}),
+    "sasa-resnet26 full": ("sasa-resnet26-full", {}),
+    "sasa-resnet38 full": ("sasa-resnet38-full", {}),
+    "sasa-resnet50 full": ("sasa-resnet50-full", {}),
 }
 """Rows whose printed name is not a name of the catalogue."""
 

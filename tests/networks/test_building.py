@@ -5,11 +5,12 @@ import sys
 
 import pytest
 import torch
+from published_rows import cost
 from torch import nn
 
 from aabench.cases.network_catalogue import NETWORKS
 from aabench.errors import UnknownName, UsageError
-from aabench.networks.augmenting import augmented_layers
+from aabench.networks.augmenting import augment, augmented_layers
 from aabench.networks.building import build_network
 from aabench.networks.wide_resnet import PreactivationBlock, WideResNet
 
@@ -17,10 +18,21 @@ ENTRIES = list(NETWORKS)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_plain_network_is_one_without_attention(entry):
+def test_every_network_builds_and_runs_and_the_plain_one_beside_it_is_plain(entry):
+    assert cost(entry.name).flops > 0
     if entry.plain is not None:
         assert NETWORKS.entry(entry.plain).plain is None
-        assert NETWORKS.entry(entry.plain).resolution == entry.resolution
+        assert cost(entry.plain, entry.resolution).flops > 0
+
+
+def test_the_replication_augments_its_last_layers_only():
+    with torch.device("meta"):
+        model = build_network("replication-aa-wrn28-10")
+        small = build_network("replication-aa-resnet34")
+    maps = [each.layer.attention_resolution for each in augmented_layers(model)]
+    assert maps == [(8, 8)] * 4
+    assert [each.layer.attention_resolution for each in augmented_layers(small)] == [(1, 1)] * 3
+    assert cost("replication-aa-nre-wrn28-10").params < cost("replication-aa-wrn28-10").params
 
 
 @pytest.mark.parametrize("name", ["aa-resnet50", "resnet50", "timm:resnet50d", "aabench.x:y"])
@@ -48,8 +60,6 @@ def test_a_network_built_for_a_resolution_takes_it_and_smaller_ones():
 
 
 def test_a_wide_block_with_attention_trains():
-    from aabench.networks.augmenting import augment
-
     model = WideResNet(1, 1, 10)
     augment(model, "groups.1.*.conv1", kappa="0.2", upsilon="0.1", heads=2, input_size=(3, 16, 16))
     model(torch.randn(2, 3, 16, 16)).square().mean().backward()

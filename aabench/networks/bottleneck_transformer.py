@@ -1,0 +1,72 @@
+"""BoT-50 (Srinivas et al. 2021): ResNet-50 with global attention for the last stage's 3x3."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from aabench.layers.augmented_convolution import AugmentedConv2d
+from aabench.networks.input_resolution import Resolution, image_size
+from aabench.networks.meta_trace import meta_copy, reached_resolutions
+from aabench.networks.resnet import resnet50
+
+
+class BottleneckAttention(AugmentedConv2d):
+    """Attention alone, as deep as its output in keys and values, without mixing of the heads.
+
+    An ``AugmentedConv2d`` with no convolution (dk = dv = Fout) and without its last 1x1.
+    """
+
+    def _build_attention(self) -> None:
+        super()._build_attention()
+        self.mix = None
+
+    def attended(self, x: Tensor) -> Tensor:
+        """(B, Fin, H, W) to (B, Fout, H, W), the heads' values beside each other."""
+        inputs = self.attention_inputs(x)
+        values = self.attend(inputs)  # (B, Nh, N, dv/Nh)
+        return values.mT.reshape(-1, self.dv, *inputs.resolution)
+
+
+def bot_resnet50(
+    *,
+    resolution: Resolution = 1024,
+    num_classes: int = 1000,
+    heads: int = 4,
+    attention: str = "auto",
+    position: str = "relative",
+) -> nn.Module:
+    """BoT-50 (Srinivas et al. 2021): attention for the 3x3 of the three blocks of the last stage.
+
+    The first block pools 2x2 after its attention, which is at the resolution of its input.
+
+    The paper's 20.8M are with the tables of 224 px images, its 102.98 GMAC of 1024 px ones, with
+    the position logits by skewing, as the form ``materialized`` makes them.
+
+    Args:
+        resolution: of the largest images; the tables are built for it.
+        num_classes: outputs.
+        heads: Nh; dk = dv = 512.
+        attention: the form, as in ``AugmentedConv2d``.
+        position: as in ``AugmentedConv2d``.
+    """
+    model = resnet50(num_classes=num_classes)
+    names = [f"layer4.{block}.conv2" for block in range(3)]
+    reached = reached_resolutions(meta_copy(model), names, image_size(resolution))
+    for name in names:
+        old = model.get_submodule(name)
+        assert isinstance(old, nn.Conv2d)
+        new: nn.Module = BottleneckAttention(
+            old.in_channels,
+            old.out_channels,
+            1,
+            dk=old.out_channels,
+            dv=old.out_channels,
+            heads=heads,
+            attention=attention,
+            position=position,
+            resolution=reached[name],
+        )
+        if old.stride != (1, 1):
+            new = nn.Sequential(new, nn.AvgPool2d(2, ceil_mode=True))
+        model.get_submodule(name.removesuffix(".conv2")).add_module("conv2", new)
+    return model
