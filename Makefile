@@ -19,6 +19,10 @@ test: $(VENV)/.test  ## run the test suite
 test-oldest:  ## the same suite against the oldest supported torch, in an environment of its own
 	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
 
+bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms against each other
+	$(BIN)/python -m benchmarks.harness | tee results/bench-harness.md
+	$(BIN)/python -m benchmarks.attention | tee results/bench-attention.md
+
 lint: $(VENV)/.lint  ## style and types, as continuous integration checks them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """What aabench itself costs: start-up of quick commands, and time per case beyond the measuring.
 
-Run with ``python benchmarks/harness.py``; prints a Markdown table. Ratios and medians only: the
+Run with ``python -m benchmarks.harness [CASES]``; prints a Markdown table. Ratios and medians only: the
 machine it runs on is named in the table.
 """
 

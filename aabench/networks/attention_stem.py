@@ -21,7 +21,7 @@ class BlockAttention2d(nn.Module):
         out_channels: channels of the output, Fout; 2 heads divide it.
         block: side of the blocks, in pixels.
         heads: Nh.
-        mixtures: m, which the paper's text as known here does not give.
+        mixtures: m. How many the paper took is not known here; 4 is our choice.
 
     Raises:
         UsageError: heads that do not divide the channels into halves.
@@ -101,11 +101,12 @@ class BlockAttention2d(nn.Module):
         tiles = x.unflatten(3, (-1, self.block)).unflatten(2, (-1, self.block))
         # (B, F, rows of blocks, block, columns of blocks, block)
         tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2).flatten(3)
-        return tiles.unflatten(2, (self.heads, -1))
+        by_head: Tensor = tiles.unflatten(2, (self.heads, -1))
+        return by_head
 
     def _by_pixel(self, tiles: Tensor, rows: int) -> Tensor:
         """What ``_by_head`` took apart, put together again."""
-        whole = tiles.flatten(2, 3).unflatten(3, (self.block, self.block))
+        whole: Tensor = tiles.flatten(2, 3).unflatten(3, (self.block, self.block))
         whole = whole.unflatten(1, (rows, -1)).permute(0, 3, 1, 4, 2, 5)
         return whole.flatten(4, 5).flatten(2, 3)
 

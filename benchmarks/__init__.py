@@ -1,0 +1,1 @@
+"""Speed and memory of aabench itself and of its forms; run with ``python -m benchmarks.NAME``."""
