@@ -240,8 +240,12 @@ LAYER_AXES: tuple[Axis, ...] = (
         None,
         steps=True,
     ),
-    Axis("kappa", "dk / Fout, instead of dk", _ratio, None, steps=True),
-    Axis("upsilon", "dv / Fout, instead of dv", _ratio, None, steps=True),
+    Axis(
+        "kappa", "dk / Fout, instead of dk; 0.25 where neither is given", _ratio, None, steps=True
+    ),
+    Axis(
+        "upsilon", "dv / Fout, instead of dv; 0.25 where neither is given", _ratio, None, steps=True
+    ),
     Axis("position", "position encoding", _position, ("relative",)),
 )
 

@@ -64,4 +64,4 @@ def _shown_default(axis: Axis) -> str:
         for value in axis.default
     ]
     shown = {"False": "off", "True": "on", "28x28": "28"}
-    return f" [default: {','.join(shown.get(value, value) for value in values)}]"
+    return f" (default: {','.join(shown.get(value, value) for value in values)})"

@@ -43,7 +43,7 @@ def layer_command(
     ] = False,
     device: Annotated[
         str | None,
-        typer.Option(help="auto, cpu, cuda or cuda:N. [default: auto]", show_default=False),
+        typer.Option(help="auto, cpu, cuda or cuda:N. (default: auto)", show_default=False),
     ] = None,
     seconds_per_case: Annotated[
         float | None,
@@ -51,7 +51,7 @@ def layer_command(
     ] = None,
     min_key_depth_per_head: Annotated[
         int | None,
-        typer.Option(help="Floor on dk / heads when dk comes from kappa. [default: 0]"),
+        typer.Option(help="Floor on dk / heads when dk comes from kappa. (default: 0)"),
     ] = None,
     format: Annotated[LayerFormat, typer.Option(help="What goes to standard output.")] = (
         LayerFormat.table

@@ -33,7 +33,7 @@ def sweep_command(
     device: Annotated[
         str | None,
         typer.Option(
-            help="auto, cpu, cuda or cuda:N. [default: auto]",
+            help="auto, cpu, cuda or cuda:N. (default: auto)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -41,8 +41,8 @@ def sweep_command(
     seconds_per_case: Annotated[
         float | None,
         typer.Option(
-            help="Sampling time of a case in seconds, shared by the rounds. [default: 1.5 on the CPU, "
-            "3 on CUDA]",
+            help="Sampling time of a case in seconds, shared by the rounds. (default: 1.5 on the CPU, "
+            "3 on CUDA)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -50,7 +50,7 @@ def sweep_command(
     rounds: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the shuffled cases. [default: 2]",
+            help="Passes over the shuffled cases. (default: 2)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -58,7 +58,7 @@ def sweep_command(
     timeout: Annotated[
         float | None,
         typer.Option(
-            help="Seconds after which one round of a case is given up. [default: 600]",
+            help="Seconds after which one round of a case is given up. (default: 600)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -66,7 +66,7 @@ def sweep_command(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of the order and the inputs. [default: 0]",
+            help="Of the order and the inputs. (default: 0)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -78,7 +78,7 @@ def sweep_command(
     min_key_depth_per_head: Annotated[
         int | None,
         typer.Option(
-            help="Floor on dk / heads when dk comes from kappa. [default: 0; published networks: 20]",
+            help="Floor on dk / heads when dk comes from kappa. (default: 0; published networks: 20)",
             rich_help_panel="Run",
             show_default=False,
         ),
@@ -86,7 +86,7 @@ def sweep_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder. [default: results/NAME-HASH, the same for the same command]",
+            help="Run folder. (default: results/NAME-HASH, the same for the same command)",
             rich_help_panel="Output",
             show_default=False,
         ),

@@ -49,6 +49,7 @@ def test_help_has_every_axis_and_an_example():
     for axis in AXES.values():
         assert axis.flag in text
     assert "Example" in text
+    assert "(default: infer)" in " ".join(text.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("command", ["sweep", "layer", "report", "list"])
