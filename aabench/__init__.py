@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aabench.cases.case import Case as Case
     from aabench.cost.prediction import predict as predict
     from aabench.layers.augmented_convolution import AugmentedConv2d as AugmentedConv2d
+    from aabench.networks.augmenting import augment as augment
     from aabench.runs.door import sweep as sweep
     from aabench.runs.reading import load_run as load_run
 
@@ -22,11 +23,12 @@ _PUBLIC = {
     "AugmentedConv2d": "aabench.layers.augmented_convolution",
     "Case": "aabench.cases.case",
     "predict": "aabench.cost.prediction",
+    "augment": "aabench.networks.augmenting",
     "load_run": "aabench.runs.reading",
     "sweep": "aabench.runs.door",
 }
 
-__all__ = ["AugmentedConv2d", "Case", "__version__", "load_run", "predict", "sweep"]
+__all__ = ["AugmentedConv2d", "Case", "__version__", "augment", "load_run", "predict", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
