@@ -70,6 +70,10 @@ class AttendedBranch:
         gradient = self._gradient_of_mixed(is_slice)
         of_values, of_mix = self._backward_mix(gradient)
         of_q, of_k, of_v, channels_last = self._backward_form(of_values)
+        of_tables = [
+            memory.allocate(GRADIENTS, elements * self._execution.stored)
+            for elements in shapes.tables
+        ]
         unscaled = memory.allocate(GRADIENTS, self._attention.key_bytes)
         memory.free(of_q)
         assert shapes.kqv is not None
@@ -79,7 +83,7 @@ class AttendedBranch:
         copy = memory.allocate(GRADIENTS, np.where(fits, 0, of_kqv.size))
         of_pixels, of_weight = self._kqv.backward(of_kqv)
         memory.free(copy)
-        return self._gradient_of_input(of_pixels), [of_mix, of_weight]
+        return self._gradient_of_input(of_pixels), [of_weight, of_mix, *of_tables]
 
     def _pixels(self) -> Block | None:
         """The attention's input where it is not the layer's own."""

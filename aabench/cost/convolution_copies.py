@@ -21,7 +21,12 @@ from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
 from aabench.cost.execution import SINGLE, Execution
 from aabench.cost.rounding import padded_to
-from aabench.cost.weight_sums import input_channels_at_once, pointwise_sums, spatial_sums
+from aabench.cost.weight_sums import (
+    input_channels_at_once,
+    pointwise_sums,
+    spatial_sums,
+    unfolded_sums,
+)
 
 GROUP = 16
 """Channels in a group of oneDNN's layouts."""
@@ -40,6 +45,9 @@ NATIVE_KERNEL_SIZE = 3
 
 NATIVE_IMAGES = 15
 """Images up to which one thread alone computes 1x1 convolutions without oneDNN."""
+
+STRIDED_BLOCKS = (16, 32)
+"""Input channels to which strided kernels pad the weight; more than these to multiples of 64."""
 
 STRIDED_SUMS = 18 * 1024
 """Bytes of sums that each thread keeps beside that image, about."""
@@ -80,24 +88,32 @@ def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies
         execution,
         source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
         weight=inputs * outputs * c.kernel_size**2 * item,
+        result=_grouped_result(c, execution),
         scratch=subsampled + _accumulators(c, execution, outputs, c.out_pixels),
     )
 
 
 def input_gradient_copies(convolution: Convolution, execution: Execution) -> PassCopies:
-    """Copies of the backward pass to the input, always in whole groups."""
+    """Copies of the backward pass to the input: in whole groups, or channels last if strided."""
     c, item = convolution, execution.computed
-    inputs = padded_to(c.in_channels, GROUP)
     if c.is_strided:
-        scratch = _bordered(c, execution)
-    else:
-        scratch = _accumulators(c, execution, inputs, c.in_pixels)
+        block = np.select([c.in_channels <= size for size in STRIDED_BLOCKS], STRIDED_BLOCKS, 64)
+        return _on_cpu(
+            c,
+            execution,
+            source=c.inputs * item,
+            weight=padded_to(c.in_channels, block) * c.out_channels * c.kernel_size**2 * item,
+            result=c.outputs * item,
+            scratch=_bordered(c, execution),
+        )
+    inputs = padded_to(c.in_channels, GROUP)
     return _on_cpu(
         c,
         execution,
         source=c.images * inputs * c.in_pixels * item,
         weight=inputs * padded_to(c.out_channels, GROUP) * c.kernel_size**2 * item,
-        scratch=scratch,
+        result=_grouped_result(c, execution),
+        scratch=_accumulators(c, execution, inputs, c.in_pixels),
     )
 
 
@@ -105,12 +121,17 @@ def weight_gradient_copies(convolution: Convolution, execution: Execution) -> Pa
     """Copies of the backward pass to the weight; few input channels are padded less, or not."""
     c, item = convolution, execution.computed
     outputs = padded_to(c.out_channels, GROUP)
+    result = _grouped_result(c, execution)
     if execution.is_half:
         plain = (c.in_channels < GROUP) & ~c.is_pointwise
         inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
+        unfolds = plain & (c.out_channels % GROUP != 0)
+        outputs = np.where(unfolds, c.out_channels, outputs)
+        result = np.where(unfolds, 0, result)
         spatial = spatial_sums(c, inputs, outputs, execution.threads)
         pointwise = pointwise_sums(c, inputs, outputs, execution.threads)
         scratch = np.where(_runs_pointwise(c), pointwise, spatial)
+        scratch = np.where(unfolds, unfolded_sums(c, execution.threads), scratch)
     else:
         plain = (c.in_channels <= FEW_CHANNELS) & ~c.is_pointwise
         small = (c.in_channels <= SMALL_GROUP) & ~c.is_pointwise
@@ -124,6 +145,7 @@ def weight_gradient_copies(convolution: Convolution, execution: Execution) -> Pa
         execution,
         source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
         weight=inputs * outputs * c.kernel_size**2 * item,
+        result=result,
         scratch=scratch + _subsampled(c, execution, input_channels_at_once(inputs)),
     )
 
@@ -134,12 +156,12 @@ def _on_cpu(
     *,
     source: Column,
     weight: Column,
+    result: Column,
     scratch: Column,
 ) -> PassCopies:
     """The copies of a pass where oneDNN runs it, the columns where torch does."""
     c, item = convolution, execution.computed
     native = _is_native(c, execution)
-    result = c.images * padded_to(c.out_channels, GROUP) * c.out_pixels * item
     unfolds = native & ~(c.is_pointwise & (not c.is_strided))
     columns = c.in_channels * c.kernel_size**2 * c.out_pixels * item
     return PassCopies(
@@ -149,6 +171,13 @@ def _on_cpu(
         scratch=np.where(native, 0, scratch),
         columns=np.where(unfolds, columns, 0),
     )
+
+
+def _grouped_result(convolution: Convolution, execution: Execution) -> Column:
+    """Bytes of the output batch in whole groups of channels."""
+    c = convolution
+    size: Column = c.images * padded_to(c.out_channels, GROUP) * c.out_pixels * execution.computed
+    return size
 
 
 def _is_native(convolution: Convolution, execution: Execution) -> NDArray[np.bool_]:

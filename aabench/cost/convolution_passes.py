@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from aabench.cost.convolution import Convolution
 from aabench.cost.convolution_copies import (
     forward_copies,
@@ -67,13 +65,12 @@ class ConvolutionPasses:
         )
         memory.scratch(WORKSPACE, copies.scratch)
         memory.free(weight, result)
-        gradient = memory.allocate(GRADIENTS, size)
+        laid_out = [source]
         if self._convolution.is_strided:
-            # The strided kernels give channels last, which is copied once more.
-            channels_last = gradient
-            gradient = memory.allocate(GRADIENTS, np.where(copies.columns > 0, 0, size))
-            memory.free(channels_last)
-        memory.free(source)
+            # Strided kernels give channels last, which is copied out of the library, and then over.
+            laid_out.append(memory.allocate(WORKSPACE, copies.source))
+        gradient = memory.allocate(GRADIENTS, size)
+        memory.free(*laid_out)
         return gradient
 
     def backward_weight(self) -> Block:

@@ -72,14 +72,15 @@ def _kernel_inputs(
     key_size = attention.queries * key_depth * attention.item
     value_size = attention.queries * value_depth * attention.item
     pads = _is_fused(attention)
-    if attention.has_scalar_keys and not pads:
-        queries, keys = memory.keep(q), memory.keep(kqv)
-    else:
-        queries, keys = (memory.allocate(KQV, key_size) for _ in "qk")
-    if attention.has_scalar_values and not pads:
-        values = memory.keep(kqv)
-    else:
-        values = memory.allocate(KQV, value_size)
+
+    def laid_out(block: Block, size: Column, is_contiguous: bool) -> Block:
+        return memory.keep(block) if is_contiguous and not pads else memory.allocate(KQV, size)
+
+    # Of several images, only q is in one piece: k and v are parts of kqv.
+    scalar_keys, alone = attention.has_scalar_keys, attention.is_single_image
+    queries = laid_out(q, key_size, scalar_keys)
+    keys = laid_out(kqv, key_size, scalar_keys and alone)
+    values = laid_out(kqv, value_size, attention.has_scalar_values and alone)
     return FusedInputs(queries, keys, values, key_depth, value_depth, mask)
 
 

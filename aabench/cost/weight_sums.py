@@ -33,6 +33,9 @@ LARGE_SIDE = 14
 BARRIER = 8_388
 """Bytes of what threads that share the same images meet at, once for sums, once for images."""
 
+MOST_PIXELS = 256
+"""Pixels for each thread from which on threads share an image that is unfolded."""
+
 POINTWISE_WEIGHT = 4
 """How much more than its images the sums of a 1x1 kernel count in what a thread moves."""
 
@@ -82,6 +85,20 @@ def pointwise_sums(
     is_large = (c.out_height > LARGE_SIDE) & (c.out_width > LARGE_SIDE)
     barriers = np.where(sharing > 1, BARRIER, 0)
     return sharing * work.weights * SINGLE + np.where(is_large, 0, transposed) + barriers
+
+
+def unfolded_sums(convolution: Convolution, threads: int) -> Column:
+    """Bytes for few input channels and output channels not in whole groups.
+
+    Then the input is unfolded into columns, and the product is that of two matrices; threads have
+    images of their own where these are small.
+    """
+    c = convolution
+    columns = c.in_channels * c.kernel_size**2 * c.out_pixels * HALF
+    own_images = (c.out_pixels < threads * MOST_PIXELS) & (c.images > 1)
+    parts = np.where(own_images, threads, 1)
+    total: Column = parts * columns + (2 * parts + 2) * c.weights * SINGLE
+    return total
 
 
 def input_channels_at_once(inputs: Column) -> Column:

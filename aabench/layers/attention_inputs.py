@@ -57,18 +57,17 @@ def precision_of(device: torch.device, dtype: torch.dtype) -> str:
     the inputs of its matrix products.
     """
     names = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
-    if dtype != torch.float64 and _is_autocast_on(device.type):
+    if dtype != torch.float64 and is_autocast_on(device.type):
         return f"amp-{names.get(torch.get_autocast_dtype(device.type), 'fp32')}"
     if dtype == torch.float32 and device.type == "cuda" and _rounds_float32():
         return "tf32"
     return names.get(dtype, "fp32")
 
 
-def _is_autocast_on(device_type: str) -> bool:
-    # Asking about a device without autocast, such as meta, raises.
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+def is_autocast_on(device_type: str) -> bool:
+    """Whether autocast is on for a type of device.
 
-
-def _rounds_float32() -> bool:
-    # The older flag, allow_tf32, raises once anything has set this newer one.
-    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
+    torch raises when it is asked about the meta device, which has none; and its own question
+    whether a device has any is one that torch.compile cannot trace before torch 2.12.
+    """
+    return device_type != "meta" and torch.is_autocast_enabled(device_type)

@@ -5,14 +5,17 @@ A process of its own: ``TRITON_INTERPRET`` must be set before the kernels are im
 
 import json
 import os
+from collections.abc import Callable
 
 os.environ["TRITON_INTERPRET"] = "1"
 
 import torch
 from form_errors import relative_errors
 from random_attention import random_inputs
+from torch.utils.checkpoint import checkpoint
 
 from aabench.errors import UnsupportedCase
+from aabench.layers import AugmentedConv2d
 from aabench.layers.attention.triton import attend
 
 # name: batch, heads, (H, W), dk/Nh, dv/Nh, with tables
@@ -63,6 +66,43 @@ def under_compile() -> float:
     return (compiled(*inputs) - 2 * attend(*inputs)).abs().max().item()
 
 
+def layer_differences() -> dict[str, float]:
+    """A layer of this form against the same one of the form `broadcast`, output and gradients."""
+    options = {"dk": 8, "dv": 4, "heads": 2, "resolution": (5, 4)}
+    expected = AugmentedConv2d(6, 12, 3, attention="broadcast", **options)
+    fused = AugmentedConv2d(6, 12, 3, attention=f"{attend.__module__}:attend", **options)
+    fused.load_state_dict(expected.state_dict())
+    image = torch.randn(2, 6, 5, 4)
+    ways = {
+        "plain": lambda layer, x: layer(x),
+        "channels last": lambda layer, x: layer(x.contiguous(memory_format=torch.channels_last)),
+        "checkpointed": lambda layer, x: checkpoint(layer, x, use_reentrant=False),
+        "autocast": under_autocast,
+    }
+    return {
+        name: largest_difference(*(results(layer, image, way) for layer in (fused, expected)))
+        for name, way in ways.items()
+    }
+
+
+def under_autocast(layer: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.float16):
+        return layer(x)
+
+
+def results(layer: torch.nn.Module, image: torch.Tensor, way: Callable) -> list[torch.Tensor]:
+    x = image.clone().requires_grad_()
+    y = way(layer, x)
+    return [y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])]
+
+
+def largest_difference(actual: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
+    return max(
+        ((a.double() - e.double()).abs().max() / e.double().abs().max()).item()
+        for a, e in zip(actual, expected, strict=True)
+    )
+
+
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -80,6 +120,7 @@ def main() -> None:
                 "refusals": refusals(),
                 "double backward": double_backward(),
                 "compiled": under_compile(),
+                "layer": layer_differences(),
             }
         )
     )

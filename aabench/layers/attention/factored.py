@@ -20,7 +20,7 @@ from torch.backends import cuda as cuda_backend
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from aabench.layers.attention.factored_kernels import FusedCase, FusedKernel, choose_kernel
-from aabench.layers.attention_inputs import capability_of
+from aabench.layers.attention_inputs import capability_of, is_autocast_on
 from aabench.layers.positions.toeplitz import row_column_logits
 
 
@@ -98,13 +98,9 @@ def _computed_in(*tensors: Tensor) -> torch.dtype:
     """The data type that torch would compute in: autocast's where it is on and applies."""
     dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
     device_type = tensors[0].device.type
-    if dtype != torch.float64 and _autocast_is_on(device_type):
+    if dtype != torch.float64 and is_autocast_on(device_type):
         return torch.get_autocast_dtype(device_type)
     return dtype
-
-
-def _autocast_is_on(device_type: str) -> bool:
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
 def _indicators(keys: Tensor, resolution: tuple[int, int]) -> Tensor:

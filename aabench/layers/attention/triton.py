@@ -117,9 +117,10 @@ class _PositionLogits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_a: Tensor, grad_b: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors  # once only: checkpointing recomputes what is read
         needed = ctx.needs_input_grad[:3]
-        gradients = _position_gradients(grad_a, grad_b, needed, ctx.resolution, ctx.saved_tensors)
-        return (*_once(gradients, grad_a, grad_b, *ctx.saved_tensors), None)
+        gradients = _position_gradients(grad_a, grad_b, needed, ctx.resolution, saved)
+        return (*_once(gradients, grad_a, grad_b, *saved), None)
 
 
 def _position_gradients(
@@ -177,9 +178,10 @@ class _FusedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        saved = _Saved(*ctx.saved_tensors)
         with torch.no_grad():
-            gradients = _gradients(grad_out, ctx.problem, _Saved(*ctx.saved_tensors))
-        return (*_once(gradients, grad_out, *ctx.saved_tensors), None)
+            gradients = _gradients(grad_out, ctx.problem, saved)
+        return (*_once(gradients, grad_out, *saved), None)
 
 
 class _Once(torch.autograd.Function):
