@@ -71,3 +71,8 @@ def is_autocast_on(device_type: str) -> bool:
     whether a device has any is one that torch.compile cannot trace before torch 2.12.
     """
     return device_type != "meta" and torch.is_autocast_enabled(device_type)
+
+
+def _rounds_float32() -> bool:
+    # The older flag, allow_tf32, raises once anything has set this newer one.
+    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
