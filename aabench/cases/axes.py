@@ -159,7 +159,7 @@ def _ratio(flag: str, word: str) -> AxisValue:
 
 def _resolution(flag: str, word: str) -> AxisValue:
     sides = word.lower().split("x")
-    if len(sides) > 2:
+    if len(sides) > 2 or not all(sides):
         raise UsageError(
             f"{flag}: not a resolution", got=word, allowed="28 or 28x40 (height x width)"
         )

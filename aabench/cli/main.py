@@ -54,7 +54,3 @@ def main() -> None:
     except KeyboardInterrupt:
         print("aabench: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone: nobody is left to read, and that is no fault.
-        sys.stderr.close()
-        sys.exit(0)

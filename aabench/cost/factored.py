@@ -29,8 +29,8 @@ class FactoredForm:
     """No full map at any time: E numbers a query and a key."""
 
     def merges_without_copy(self, attention: Attention) -> bool:
-        """The kernel puts heads inside pixels."""
-        return False
+        """The kernel puts heads inside pixels: there is no order to change with a single head."""
+        return attention.is_single_head
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """Both products at the padded depths, and the positions by rows and columns."""

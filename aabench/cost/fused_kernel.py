@@ -73,8 +73,11 @@ class FusedKernel:
     def backward(self, gradient: Block) -> tuple[Block, Block, Block, Block | None]:
         """The gradients of q, k, v and the mask, from that of the attended values, which is freed."""
         attention, memory, inputs = self._attention, self._memory, self._inputs
-        padded = memory.allocate(GRADIENTS, inputs.v.size)
+        # Where values are padded, so is their gradient, before that is freed; else it is the same.
+        is_padded = inputs.value_depth != attention.value_depth
+        padded = memory.allocate(GRADIENTS, np.where(is_padded, inputs.v.size, 0))
         memory.free(gradient)
+        unpadded = memory.allocate(GRADIENTS, np.where(is_padded, 0, inputs.v.size))
         of_q, of_k, of_v = (
             memory.allocate(GRADIENTS, block.size) for block in (inputs.q, inputs.k, inputs.v)
         )
@@ -86,7 +89,7 @@ class FusedKernel:
             copies = [memory.allocate(GRADIENTS, inputs.v.size)]
         tiles = memory.allocate(WORKSPACE, self._tile_bytes(forward=False))
         memory.scratch(WORKSPACE, self._transposed_bytes())
-        memory.free(tiles, *copies, padded, self.result, self._log_sums, *inputs.blocks)
+        memory.free(tiles, *copies, padded, unpadded, self.result, self._log_sums, *inputs.blocks)
         return of_q, of_k, of_v, of_mask
 
     def _tile_bytes(self, *, forward: bool) -> Column:

@@ -75,6 +75,8 @@ class Group:
 
 def groups_of(layers: LayerColumns) -> Iterator[Group]:
     """All rows, as groups of at most ``ROWS_AT_A_TIME``."""
+    if not len(layers):
+        return
     flags = _flags(layers)
     labels = [getattr(layers, name) for name in LABELS]
     first, group_of_row = distinct([*(label.codes for label in labels), *flags.values()])

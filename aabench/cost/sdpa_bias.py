@@ -32,8 +32,13 @@ class SdpaBiasForm:
     """One map, the mask, where a fused kernel runs; four in the math kernel."""
 
     def merges_without_copy(self, attention: Attention) -> bool:
-        """With a single channel a head there is no order to change, but fused kernels give another."""
-        return attention.has_scalar_values and not _is_fused(attention)
+        """Fused kernels put heads inside pixels: there is no order to change with a single head.
+
+        Else there is none with a single channel a head.
+        """
+        if _is_fused(attention):
+            return attention.is_single_head
+        return attention.has_scalar_values
 
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """The products at the padded depths; fused backward computes the logits once more."""

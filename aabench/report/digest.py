@@ -77,6 +77,8 @@ def median_columns(frame: pd.DataFrame, swept: Sequence[AxisText]) -> tuple[list
         star = "" if len(rows) else "*"
         medians = _medians(rows if len(rows) else frame, axis)
         shown = _ends(medians)
+        if shown.empty:  # nothing ran: a plan, or a run whose rows all failed
+            continue
         names += [axis.head + star, *[""] * (len(shown) - 1)]
         if len(shown) < len(medians):
             names[1 - len(shown)] = f"{len(shown)} of {len(medians):,}"

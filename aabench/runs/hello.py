@@ -22,7 +22,8 @@ def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
 
     try:
         for target in outside_code:
-            import_attribute(target)
+            if not callable(import_attribute(target)):
+                raise UsageError(f"{target} cannot be called", instead="name a function or class")
         facts = device_facts(device)
     except UsageError as error:
         return {"error": str(error)}

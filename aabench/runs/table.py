@@ -108,6 +108,10 @@ def _compare(row: Figures, plain: Figures | None) -> None:
         ours = row.get(column)
         if ours is not None and theirs:
             row[ratio] = ours / theirs
+    if row.get("latency_ratio") and plain["sample_warnings"]:
+        doubts = "; ".join(remark.partition(" — ")[0] for remark in plain["sample_warnings"])
+        remark = f"the convolution it is compared with: {doubts} — doubt the ratio of times"
+        row["warnings"] = " | ".join(filter(None, [row["warnings"], remark]))
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

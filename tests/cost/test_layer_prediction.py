@@ -161,7 +161,9 @@ def test_impossible_and_compiled_rows() -> None:
         "3 heads do not divide dv = 8; allowed: 6 or 9",
         "dv = 300 exceeds the 64 output channels; allowed: 0 to 64",
     ]
-    assert invalid[["params", "flops", "predicted_peak_bytes", "maps_at_peak"]].isna().all(axis=None)
+    assert (
+        invalid[["params", "flops", "predicted_peak_bytes", "maps_at_peak"]].isna().all(axis=None)
+    )
     compiled = frame[frame.compile & (frame.status == "predicted")]
     assert compiled.flops.notna().all() and compiled.predicted_peak_bytes.isna().all()
     assert compiled.notes.str.contains("torch.compile").all()

@@ -132,3 +132,22 @@ def test_cuda_rounds_blocks_to_512_bytes() -> None:
     # Input and three weights; then kqv and q, and at most three blocks more at any one time.
     assert figures["predicted_base_bytes"][0] == 4 * 512
     assert figures["predicted_peak_bytes"][0] % 512 == 0
+
+
+def test_blocks_are_as_large_as_the_layers() -> None:
+    from aabench.cost.blocked import BUFFER_BYTES
+    from aabench.layers.attention.blocked import DEFAULT_BUFFER_BYTES
+
+    assert BUFFER_BYTES == DEFAULT_BUFFER_BYTES
+
+
+def test_a_large_map_never_appears_in_forms_without_one() -> None:
+    """N = 32 x 32 with 8 heads: a map of 256 MiB against a few MiB."""
+    layer = Layer(64, 64, 3, 1, 1, 8, 160, 16, "relative", 32, 32)
+    map_bytes = 8 * 8 * 1024**2 * 4
+    for form in ("blocked", "factored"):
+        for mode in ("infer", "train"):
+            columns = LayerColumns.from_cases([Case(layer, 8, mode, "fp32", form)], "cpu", 2)
+            figures = predict_layers(columns)
+            assert figures["maps_at_peak"][0] == 0
+            assert figures["predicted_peak_bytes"][0] < map_bytes

@@ -26,7 +26,7 @@ EVENTS = st.lists(
 def test_every_row_is_as_if_told_alone(events: list[tuple[str, str, tuple[int, ...], int]]) -> None:
     memory = Timeline(ROWS)
     references: list[Block] = []
-    levels = [{kind: 0 for kind in KINDS} for _ in range(ROWS)]
+    levels = [dict.fromkeys(KINDS, 0) for _ in range(ROWS)]
     peaks = [dict(level) for level in levels]
     for what, kind, sizes, choice in events:
         if what == "allocate":

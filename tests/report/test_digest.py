@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from synthetic_frames import sweep_frame
 from aabench.report.aligned_text import TextColumn
 from aabench.report.axis_text import swept_axes
 from aabench.report.digest import MOST_VALUES, extreme_rows, form_columns, median_columns
+from aabench.report.formats import write
 from aabench.report.statuses import shown_status
 
 
@@ -98,3 +101,11 @@ def test_extremes_are_found_among_rows_with_gaps() -> None:
     assert found["fastest"] == frame["latency_median_s"].idxmin()
     assert found["largest vs convolution"] == frame["peak_ratio"].idxmax()
     assert extreme_rows(frame.drop(columns=["latency_median_s"])).get("fastest") is None
+
+
+def test_a_long_plan_of_which_nothing_ran_is_printed() -> None:
+    rows = [{"status": None, "heads": heads, "height": 14, "width": 14} for heads in range(1, 302)]
+    frame = pd.DataFrame(rows)
+    stream = io.StringIO()
+    write(frame, "table", stream, width=80)
+    assert "301" in stream.getvalue()

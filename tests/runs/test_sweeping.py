@@ -231,3 +231,14 @@ def test_a_full_disk_stops_the_sweep_and_room_lets_it_go_on(tmp_path, small_disk
     assert set(run(made, request(folder, axes=axes, rounds=1))["status"]) == {"ok"}
     records = (folder / "run" / "rows.jsonl").read_text().splitlines()
     assert len(made.tasks) < len(records)
+
+
+def test_a_doubtful_convolution_is_said_beside_the_ratio(tmp_path):
+    made = MadeUp()
+    made._ok = lambda task: Outcome(
+        "ok", samples_s=[0.001] * 3 if task.case.layer.is_plain else [0.001] * 20, device="cpu"
+    )
+    frame = run(made, request(tmp_path, rounds=1))
+    assert (
+        frame["warnings"].str.contains("the convolution it is compared with: only 3 samples").all()
+    )
