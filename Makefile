@@ -22,6 +22,8 @@ test-oldest:  ## the same suite against the oldest supported torch, in an enviro
 bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms against each other
 	$(BIN)/python -m benchmarks.harness | tee results/bench-harness.md
 	$(BIN)/python -m benchmarks.attention | tee results/bench-attention.md
+	$(BIN)/python -m benchmarks.prediction --cases 100 | tee results/bench-prediction.md
+	$(BIN)/python -m benchmarks.million
 
 lint: $(VENV)/.lint  ## style and types, as continuous integration checks them
 	$(BIN)/ruff check .
