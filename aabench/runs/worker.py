@@ -29,10 +29,13 @@ def main() -> None:
     _send(replies, hello(sys.argv[2], sys.argv[3:]))
     from aabench.runs.execution import execute  # after the greeting: the parent plans meanwhile
 
-    gc.freeze()  # collecting after each case need not look at all that torch has imported
     for line in requests:
         outcome = execute(Task.from_dict(json.loads(line)))
         _send(replies, outcome.to_dict())
+        if gc.get_freeze_count() == 0:
+            # The first task has made torch import what it needs: collecting after the later ones
+            # does not have to look through all of that again.
+            gc.freeze()
 
 
 def _private_pipes() -> tuple[IO[str], IO[str]]:
