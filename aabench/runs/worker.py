@@ -29,13 +29,15 @@ def main() -> None:
     _send(replies, hello(sys.argv[2], sys.argv[3:]))
     from aabench.runs.execution import execute  # after the greeting: the parent plans meanwhile
 
+    is_warm = False
     for line in requests:
         outcome = execute(Task.from_dict(json.loads(line)))
         _send(replies, outcome.to_dict())
-        if gc.get_freeze_count() == 0:
+        if not is_warm:
             # The first task has made torch import what it needs: collecting after the later ones
             # does not have to look through all of that again.
             gc.freeze()
+            is_warm = True
 
 
 def _private_pipes() -> tuple[IO[str], IO[str]]:
