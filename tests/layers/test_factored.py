@@ -11,9 +11,9 @@ from random_attention import random_inputs
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
+from aabench.cases.fused_kernels import FusedCase, choose_kernel
 from aabench.errors import UnknownName, UnsupportedCase
 from aabench.layers.attention import factored, materialized
-from aabench.layers.attention.factored_kernels import FusedCase, choose_kernel
 from aabench.layers.reference import reference_rows
 from aabench.measuring.allocation_trace import level_of
 from aabench.measuring.cpu_memory import allocation_events
@@ -148,9 +148,9 @@ def test_memory_grows_with_pixels_times_sides(train):
     assert peak_bytes(40, train=train) <= 8 * peak_bytes(20, train=train)
 
 
-CPU = FusedCase("cpu", torch.float32, training=True, key_depth=20, value_depth=2, sides=64)
+CPU = FusedCase("cpu", "float32", training=True, key_depth=20, value_depth=2, sides=64)
 HOPPER = dataclasses.replace(
-    CPU, device_type="cuda", dtype=torch.bfloat16, capability=(9, 0), cudnn=91501
+    CPU, device_type="cuda", data_type="bfloat16", capability=(9, 0), cudnn=91501
 )
 AMPERE = dataclasses.replace(HOPPER, capability=(8, 0))
 
@@ -159,16 +159,16 @@ AMPERE = dataclasses.replace(HOPPER, capability=(8, 0))
     ("case", "changes", "kernel"),
     [
         (CPU, {}, "flash"),
-        (CPU, {"dtype": torch.float64, "sides": 4000}, "flash"),
+        (CPU, {"data_type": "float64", "sides": 4000}, "flash"),
         (HOPPER, {}, "cudnn"),
         (HOPPER, {"sides": 108}, "cudnn"),
         (HOPPER, {"sides": 109}, "flash"),
         (HOPPER, {"value_depth": 129}, "flash"),
         (HOPPER, {"cudnn": 91500}, "flash"),
-        (HOPPER, {"dtype": torch.float32}, "memory-efficient"),
+        (HOPPER, {"data_type": "float32"}, "memory-efficient"),
         (HOPPER, {"capability": (12, 0)}, "flash"),
         (AMPERE, {}, "flash"),
-        (AMPERE, {"dtype": torch.float16, "sides": 236}, "flash"),
+        (AMPERE, {"data_type": "float16", "sides": 236}, "flash"),
         (AMPERE, {"sides": 237}, "memory-efficient"),
         (AMPERE, {"value_depth": 257}, "memory-efficient"),
         (AMPERE, {"capability": (8, 6), "sides": 172}, "flash"),
@@ -176,7 +176,7 @@ AMPERE = dataclasses.replace(HOPPER, capability=(8, 0))
         (AMPERE, {"capability": (8, 6), "sides": 204}, "memory-efficient"),
         (AMPERE, {"capability": (8, 6), "sides": 205}, "flash"),
         (AMPERE, {"capability": (8, 6), "sides": 173, "training": False}, "flash"),
-        (AMPERE, {"capability": (7, 5), "dtype": torch.float16}, "memory-efficient"),
+        (AMPERE, {"capability": (7, 5), "data_type": "float16"}, "memory-efficient"),
     ],
 )
 def test_the_first_kernel_that_takes_the_case_is_chosen(case, changes, kernel):
@@ -207,9 +207,9 @@ def test_a_kernel_that_cannot_run_after_all_gives_way_to_the_next():
         ({"capability": (8, 9), "sides": 180}, "flash", r"above 192 .* 224 on sm89, .* E is 200"),
         ({"capability": (8, 0)}, "cudnn", r"cudnn is taken on sm9x and sm10x, not on sm80"),
         ({"capability": (7, 5)}, "flash", r"flash takes bfloat16 from sm80 on, not on sm75"),
-        ({"dtype": torch.float32}, "flash", r"flash takes float16, bfloat16, not float32"),
+        ({"data_type": "float32"}, "flash", r"flash takes float16, bfloat16, not float32"),
         (
-            {"dtype": torch.float64},
+            {"data_type": "float64"},
             None,
             r"cudnn takes .*; flash takes .*; memory-efficient takes .* not float64",
         ),
@@ -228,7 +228,7 @@ def test_a_refusal_says_the_limit(changes, named, reason):
         (dataclasses.replace(CPU, value_depth=100), (104, 104)),
         (HOPPER, (88, 8)),
         (AMPERE, (88, 88)),
-        (dataclasses.replace(HOPPER, dtype=torch.float32), (88, 4)),
+        (dataclasses.replace(HOPPER, data_type="float32"), (88, 4)),
         (dataclasses.replace(HOPPER, sides=0), (24, 8)),
     ],
 )

@@ -19,9 +19,24 @@ from torch import Tensor
 from torch.backends import cuda as cuda_backend
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from aabench.layers.attention.factored_kernels import FusedCase, FusedKernel, choose_kernel
+from aabench.cases.fused_kernels import FusedCase, FusedKernel, choose_kernel
 from aabench.layers.attention_inputs import capability_of, is_autocast_on
 from aabench.layers.positions.toeplitz import row_column_logits
+
+BACKENDS = {
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "memory-efficient": SDPBackend.EFFICIENT_ATTENTION,
+}
+"""What torch calls the kernels of the rule table."""
+
+DATA_TYPES = {
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
+"""What the rule table calls data types."""
 
 
 def attend(
@@ -53,7 +68,7 @@ def attend(
     dtype = _computed_in(q, k, v)
     sides = 0 if tables is None else sum(resolution)
     case = _case((q, k, v, *(tables or ())), dtype, sides)
-    chosen = choose_kernel(case, kernel, ask=partial(_torch_refusal, case, q))
+    chosen = choose_kernel(case, kernel, ask=partial(_torch_refusal, case, dtype, q))
     depth, value_depth = chosen.depths(case)
     queries, keys, values = q.to(dtype), k.to(dtype), v.to(dtype)
     query_columns, key_columns = [queries], [keys]
@@ -61,7 +76,7 @@ def attend(
         height, width = (table.to(dtype) for table in tables)
         query_columns += row_column_logits(queries, (height, width), resolution)
         key_columns.append(_indicators(keys, resolution))
-    with sdpa_kernel(chosen.backend):
+    with sdpa_kernel(BACKENDS[chosen.name]):
         attended = F.scaled_dot_product_attention(
             _side_by_side(query_columns, depth),
             _side_by_side(key_columns, depth),
@@ -76,7 +91,7 @@ def _case(tensors: tuple[Tensor, ...], dtype: torch.dtype, sides: int) -> FusedC
     capability, cudnn = _cuda_facts(q.device)
     return FusedCase(
         device_type=q.device.type,
-        dtype=dtype,
+        data_type=DATA_TYPES.get(dtype, str(dtype)),
         training=torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors),
         key_depth=q.shape[-1],
         value_depth=v.shape[-1],
@@ -118,7 +133,9 @@ def _side_by_side(parts: list[Tensor], depth: int) -> Tensor:
     return torch.cat((*parts, zeros), -1).contiguous()
 
 
-def _torch_refusal(case: FusedCase, q: Tensor, kernel: FusedKernel) -> str | None:
+def _torch_refusal(
+    case: FusedCase, dtype: torch.dtype, q: Tensor, kernel: FusedKernel
+) -> str | None:
     """Why torch will not run this kernel on a CUDA device; None if it will, and elsewhere.
 
     Asked with tensors of the right shape, data type and strides that occupy one row. Not while
@@ -128,22 +145,22 @@ def _torch_refusal(case: FusedCase, q: Tensor, kernel: FusedKernel) -> str | Non
         return None
     pixels = q.shape[:3]
     depth, value_depth = kernel.depths(case)
-    row = torch.empty(max(depth, value_depth), dtype=case.dtype, device=q.device)
+    row = torch.empty(max(depth, value_depth), dtype=dtype, device=q.device)
     query, value = (
         row.as_strided((*pixels, columns), (0, 0, 0, 1)).requires_grad_(case.training)
         for columns in (depth, value_depth)
     )
     parameters = cuda_backend.SDPAParams(query, query, value, None, 0.0, False, False)
-    with sdpa_kernel(kernel.backend), warnings.catch_warnings(record=True) as said:
+    with sdpa_kernel(BACKENDS[kernel.name]), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        if _CAN_USE[kernel.backend](parameters, debug=True):
+        if _CAN_USE[kernel.name](parameters, debug=True):
             return None
     reasons = " ".join(str(warning.message).split(" (Triggered")[0] for warning in said)
     return f"torch does not run {kernel.name} here: {reasons}"
 
 
-_CAN_USE: dict[SDPBackend, Callable[..., bool]] = {
-    SDPBackend.CUDNN_ATTENTION: cuda_backend.can_use_cudnn_attention,
-    SDPBackend.FLASH_ATTENTION: cuda_backend.can_use_flash_attention,
-    SDPBackend.EFFICIENT_ATTENTION: cuda_backend.can_use_efficient_attention,
+_CAN_USE: dict[str, Callable[..., bool]] = {
+    "cudnn": cuda_backend.can_use_cudnn_attention,
+    "flash": cuda_backend.can_use_flash_attention,
+    "memory-efficient": cuda_backend.can_use_efficient_attention,
 }

@@ -3,15 +3,14 @@
 Read off torch's own selection (its sources aten/src/ATen/native/transformers/…/sdp_utils). On a
 CUDA device torch is asked as well before a kernel is chosen, since versions differ; the table says
 the same without a device, and says it in the words of this layer. No kernel in it stores a map.
+
+Nothing here imports torch, so that predictions for a card that is not there can ask as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import torch
-from torch.nn.attention import SDPBackend
 
 from aabench.errors import UnknownName, UnsupportedCase
 
@@ -20,6 +19,9 @@ DEPTH_STEP = 8
 
 VALUE_STEP_BYTES = 16
 """Where v may be less deep than q', its rows must be aligned to this."""
+
+ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+"""Bytes of an element, by the data types that any kernel takes."""
 
 Capability = tuple[int, int]
 
@@ -30,7 +32,7 @@ class FusedCase:
 
     Attributes:
         device_type: ``cpu``, ``cuda`` or another of torch's names.
-        dtype: of q, k and v.
+        data_type: of q, k and v, by torch's name of it, such as ``bfloat16``.
         training: whether gradients are needed.
         key_depth: dk/Nh.
         value_depth: dv/Nh.
@@ -40,7 +42,7 @@ class FusedCase:
     """
 
     device_type: str
-    dtype: torch.dtype
+    data_type: str
     training: bool
     key_depth: int
     value_depth: int
@@ -55,7 +57,6 @@ class FusedKernel:
 
     Attributes:
         name: as in the column ``kernel``.
-        backend: torch's name of it.
         oldest: the lowest compute capability of each data type it takes; (0, 0) for any device.
         equal_depths: whether v must be as deep as q' and k'.
         widest: the largest E and the largest dv/Nh; None for any.
@@ -66,8 +67,7 @@ class FusedKernel:
     """
 
     name: str
-    backend: SDPBackend
-    oldest: Mapping[torch.dtype, Capability]
+    oldest: Mapping[str, Capability]
     equal_depths: bool = False
     widest: int | None = None
     untrained: tuple[int, int] | None = None
@@ -80,20 +80,19 @@ class FusedKernel:
         if self.equal_depths:
             common = max(depth, _padded(case.value_depth, DEPTH_STEP))
             return common, common
-        return depth, _padded(case.value_depth, VALUE_STEP_BYTES // case.dtype.itemsize)
+        return depth, _padded(case.value_depth, VALUE_STEP_BYTES // ITEM_BYTES[case.data_type])
 
     def refusal(self, case: FusedCase) -> str | None:
         """Why the kernel does not take the case, in one clause with the limit; None if it does."""
         return self._device_refusal(case) or self._depth_refusal(case)
 
     def _device_refusal(self, case: FusedCase) -> str | None:
-        if case.dtype not in self.oldest:
-            known = ", ".join(map(_name, self.oldest))
-            return f"{self.name} takes {known}, not {_name(case.dtype)}"
-        oldest = self.oldest[case.dtype]
+        if case.data_type not in self.oldest:
+            return f"{self.name} takes {', '.join(self.oldest)}, not {case.data_type}"
+        oldest = self.oldest[case.data_type]
         if case.capability is not None and case.capability < oldest:
             return (
-                f"{self.name} takes {_name(case.dtype)} from {_architecture(oldest)} on, "
+                f"{self.name} takes {case.data_type} from {_architecture(oldest)} on, "
                 f"not on {_architecture(case.capability)}"
             )
         if self.generations and case.capability and case.capability[0] not in self.generations:
@@ -124,20 +123,18 @@ class FusedKernel:
         return None
 
 
-_HALF = (torch.float16, torch.bfloat16)
+_HALF = ("float16", "bfloat16")
 _EVERYWHERE = (0, 0)
 _ON_CPU = (
     FusedKernel(
         "flash",
-        SDPBackend.FLASH_ATTENTION,
-        dict.fromkeys((*_HALF, torch.float32, torch.float64), _EVERYWHERE),
+        dict.fromkeys((*_HALF, "float32", "float64"), _EVERYWHERE),
         equal_depths=True,
     ),
 )
 _ON_CUDA = (
     FusedKernel(
         "cudnn",
-        SDPBackend.CUDNN_ATTENTION,
         dict.fromkeys(_HALF, (8, 0)),
         widest=128,
         generations=(9, 10),
@@ -146,7 +143,6 @@ _ON_CUDA = (
     ),
     FusedKernel(
         "flash",
-        SDPBackend.FLASH_ATTENTION,
         dict.fromkeys(_HALF, (8, 0)),
         equal_depths=True,
         widest=256,
@@ -154,8 +150,7 @@ _ON_CUDA = (
     ),
     FusedKernel(
         "memory-efficient",
-        SDPBackend.EFFICIENT_ATTENTION,
-        {torch.float16: (5, 0), torch.bfloat16: (8, 0), torch.float32: (5, 0)},
+        {"float16": (5, 0), "bfloat16": (8, 0), "float32": (5, 0)},
     ),
 )
 
@@ -205,10 +200,6 @@ def _has_small_shared_memory(capability: Capability | None) -> bool:
 
 def _architecture(capability: Capability | None) -> str:
     return "an unknown architecture" if capability is None else "sm{}{}".format(*capability)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _padded(depth: int, step: int) -> int:
