@@ -16,6 +16,8 @@ class Listable(StrEnum):
     attentions = "attentions"
     positions = "positions"
     profiles = "profiles"
+    networks = "networks"
+    gpus = "gpus"
     columns = "columns"
 
 
@@ -32,7 +34,7 @@ def list_command(
         ListFormat.table
     ),
 ) -> None:
-    """List attention forms, position encodings, profiles, or the columns of the results.
+    """List what can be named: forms, positions, profiles, networks, cards, columns of the results.
 
     Example: aabench list attentions
     """
@@ -58,7 +60,42 @@ def _listed(what: Listable) -> tuple[list[str], list[tuple[str, ...]]]:
         return ["profile", "summary"], [
             (item.name, item.description) for item in builtin_profiles()
         ]
+    if what is Listable.networks:
+        return _listed_networks()
+    if what is Listable.gpus:
+        return _listed_cards()
     from aabench.cases.catalogue import ATTENTIONS, POSITIONS
 
     catalogue = ATTENTIONS if what is Listable.attentions else POSITIONS
     return [what.value[:-1], "summary"], [(entry.name, entry.summary) for entry in catalogue]
+
+
+def _listed_networks() -> tuple[list[str], list[tuple[str, ...]]]:
+    """Networks by name, with the side of the images that their papers cost them with."""
+    from aabench.cases.network_catalogue import NETWORKS
+
+    return ["network", "pixels", "plain", "summary"], [
+        (entry.name, str(entry.resolution), entry.plain or "", entry.summary) for entry in NETWORKS
+    ]
+
+
+def _listed_cards() -> tuple[list[str], list[tuple[str, ...]]]:
+    """Cards that ``--gpu`` knows by name; a person's own are among them."""
+    from aabench.cases.card import known_cards
+
+    head = ["gpu", "architecture", "usable", "bandwidth", "fp32", "bf16", "fp16", "torch", "name"]
+    return head, [
+        (
+            card.key,
+            card.architecture,
+            f"{card.usable_bytes / 2**30:.2f} GiB",
+            f"{(card.bandwidth_bytes_per_s or 0) / 1e9:,.0f} GB/s",
+            *(
+                f"{rate / 1e12:.4g} TFLOP/s" if (rate := card.rates_flops_per_s.get(name)) else "-"
+                for name in ("fp32", "bf16", "fp16")
+            ),
+            "any" if card.newest_torch is None else "to {}.{}".format(*card.newest_torch),
+            card.name,
+        )
+        for card in known_cards()
+    ]

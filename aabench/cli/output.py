@@ -24,8 +24,11 @@ def show_results(frame: pd.DataFrame, format: OutputFormat) -> None:
     """Write a results table to standard output."""
     from aabench.report.formats import write
 
-    if format is not OutputFormat.table and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            encoding="utf-8"
-        )  # what programs read is UTF-8 whatever the terminal is
+    prepare_stdout(format)
     write(frame, format.value, sys.stdout)
+
+
+def prepare_stdout(format: OutputFormat) -> None:
+    """What programs read is UTF-8, whatever the terminal is."""
+    if format is not OutputFormat.table and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")

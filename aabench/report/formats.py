@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING
 
 from aabench.errors import UnknownName
+from aabench.report.markdown_text import escaped, markdown_row
+from aabench.report.records import write_csv, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from aabench.report.aligned_text import TextColumn
 
 
 def write(
@@ -21,7 +24,7 @@ def write(
         frame: rows with the columns of the results schema; other columns are kept and come last.
         format_name: ``table`` (for people), ``csv`` (schema order, plain units, full precision,
             empty where there is no value), ``json`` (a list of records, ``null`` where there is no
-            value) or ``md`` (what the terminal shows, of all rows, as a Markdown table).
+            value) or ``md`` (what the terminal shows, of all rows, as Markdown tables).
         stream: where to; UTF-8, except that a table makes do with less.
         width: of the table, in terminal cells; by default the terminal's.
 
@@ -43,48 +46,39 @@ def _write_table(frame: pd.DataFrame, stream: IO[str], width: int | None) -> Non
 def _write_csv(frame: pd.DataFrame, stream: IO[str], width: int | None) -> None:
     from aabench.report.tidy_frame import tidy
 
-    tidy(frame).to_csv(stream, index=False, lineterminator="\n")
+    write_csv(tidy(frame), stream)
 
 
 def _write_json(frame: pd.DataFrame, stream: IO[str], width: int | None) -> None:
-    """One record per line, so that the file can be searched by line as well as loaded whole."""
-    from aabench.report.tidy_frame import json_values, tidy
+    from aabench.report.tidy_frame import tidy
 
-    tidied = tidy(frame)
-    names = [str(name) for name in tidied.columns]
-    columns = [json_values(tidied[name]) for name in tidied.columns]
-    separator = "[\n"
-    for values in zip(*columns, strict=True):
-        record = dict(zip(names, values, strict=True))
-        stream.write(separator + json.dumps(record, ensure_ascii=False, allow_nan=False))
-        separator = ",\n"
-    stream.write("\n]\n" if len(tidied) else "[]\n")
+    write_json(tidy(frame), stream)
 
 
 def _write_markdown(frame: pd.DataFrame, stream: IO[str], width: int | None) -> None:
     from aabench.report.case_table import whole_table
+    from aabench.report.form_ratios import BASELINE, form_ratios
+    from aabench.report.results import Results
     from aabench.report.results_table import shared_by_all
 
     caption = shared_by_all(frame)
     if caption:
-        stream.write(f"All rows: {_escaped(caption)}\n\n")
-    columns = whole_table(frame)
+        stream.write(f"All rows: {escaped(caption)}\n\n")
+    _write_markdown_table(whole_table(frame), stream)
+    ratios = form_ratios(Results.of(frame, width=0))
+    if ratios is not None:
+        columns = ratios.table()
+        stream.write(f"\nForms against {BASELINE}: {escaped(ratios.legend(columns))}\n\n")
+        _write_markdown_table(columns, stream)
+
+
+def _write_markdown_table(columns: Sequence[TextColumn], stream: IO[str]) -> None:
     if not columns:
         return
-    stream.write(_markdown_row([f"{column.head} {column.group}" for column in columns]))
-    stream.write(_markdown_row(["--:" if column.right else ":--" for column in columns]))
+    stream.write(markdown_row([f"{column.head} {column.group}" for column in columns]))
+    stream.write(markdown_row(["--:" if column.right else ":--" for column in columns]))
     for cells in zip(*(column.cells for column in columns), strict=True):
-        stream.write(_markdown_row(cells))
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |\n"
-
-
-def _escaped(text: str) -> str:
-    """Text on one line that Markdown shows as it is within a cell."""
-    plain = " ".join(text.split())
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+        stream.write(markdown_row(cells))
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, IO[str], int | None], None]] = {

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from published_rows import cost, cost_of
 from torch import nn
 
 from aabench.errors import UsageError
@@ -12,6 +11,7 @@ from aabench.layers.augmented_convolution import AugmentedConv2d
 from aabench.networks.augmenting import augment, augmented_layers
 from aabench.networks.building import build_network
 from aabench.networks.resnet import BOTTLENECK_LAYERS, BOTTLENECK_RULE
+from aabench.published.counting import count_model, count_network
 
 
 class Model(nn.Module):
@@ -35,7 +35,7 @@ SMALL = {"heads": 2, "dk": 8, "dv": 4, "input_size": (3, 12, 18)}
 def test_a_library_model_augmented_alike_costs_what_ours_does(name):
     with torch.device("meta"):
         model = augment(build_network(name), BOTTLENECK_LAYERS, **BOTTLENECK_RULE).eval()
-        assert cost_of(model, torch.empty(1, 3, 224, 224)) == cost("aa-resnet50")
+        assert count_model(model, torch.empty(1, 3, 224, 224)) == count_network("aa-resnet50")
 
 
 def test_the_model_is_changed_in_place_and_still_trains():

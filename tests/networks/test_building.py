@@ -5,7 +5,6 @@ import sys
 
 import pytest
 import torch
-from published_rows import cost
 from torch import nn
 
 from aabench.cases.network_catalogue import NETWORKS
@@ -13,6 +12,7 @@ from aabench.errors import UnknownName, UsageError
 from aabench.networks.augmenting import augment, augmented_layers
 from aabench.networks.building import build_network
 from aabench.networks.wide_resnet import PreactivationBlock, WideResNet
+from aabench.published.counting import count_network as cost
 
 ENTRIES = list(NETWORKS)
 

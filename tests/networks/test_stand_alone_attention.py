@@ -1,64 +1,14 @@
-"""Local attention and BoT's attention against float64 references written from their formulas."""
+"""Networks of attention alone: their stem against its formula, their choices and their weights' names."""
 
 import itertools
 
 import pytest
 import torch
-from published_rows import cost
 
 from aabench.errors import UsageError
 from aabench.networks.attention_stem import BlockAttention2d
-from aabench.networks.bottleneck_transformer import BottleneckAttention
 from aabench.networks.building import build_network
-from aabench.networks.local_attention import LocalAttention2d
-
-
-def reference_local(layer, x):
-    """Equation 3 of the paper, one pixel and head at a time."""
-    B, _, H, W = x.shape
-    q, k, v = (part.unflatten(1, (layer.heads, -1)) for part in layer.projection(x).chunk(3, dim=1))
-    reach = layer.kernel_size // 2
-    out = torch.zeros_like(q)
-    for b in range(B):
-        for head in range(layer.heads):
-            for y in range(H):
-                for xx in range(W):
-                    logits, values = [], []
-                    for j in range(max(0, y - reach), min(H, y + reach + 1)):
-                        for i in range(max(0, xx - reach), min(W, xx + reach + 1)):
-                            r = torch.cat(
-                                [
-                                    layer.rows[head, :, j - y + reach],
-                                    layer.columns[head, :, i - xx + reach],
-                                ]
-                            )
-                            logits.append(q[b, head, :, y, xx] @ (k[b, head, :, j, i] + r))
-                            values.append(v[b, head, :, j, i])
-                    weights = torch.stack(logits).softmax(0)
-                    out[b, head, :, y, xx] = weights @ torch.stack(values)
-    return out.flatten(1, 2)
-
-
-@pytest.mark.parametrize("size", [(5, 4), (1, 3), (2, 2)])
-def test_local_attention_is_its_formula(size):
-    layer = LocalAttention2d(3, 8, 5, heads=2).double()
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), reference_local(layer, x), rtol=1e-12, atol=1e-12)
-
-
-def test_local_attention_trains_all_its_parameters():
-    layer = LocalAttention2d(3, 8, 3, heads=2)
-    layer(torch.randn(2, 3, 4, 4)).square().sum().backward()
-    assert all(p.grad.isfinite().all() and p.grad.any() for p in layer.parameters())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [((3, 8, 4), "no centre"), ((3, 12, 7), "8 heads do not divide 12 channels")],
-)
-def test_local_attention_refuses_by_name(arguments, what):
-    with pytest.raises(UsageError, match=what):
-        LocalAttention2d(*arguments)
+from aabench.published.counting import count_network as cost
 
 
 def test_block_attention_is_its_formula():
@@ -89,24 +39,6 @@ def test_block_attention_refuses_a_map_that_its_blocks_do_not_tile():
         BlockAttention2d(3, 16)(torch.randn(1, 3, 6, 8))
 
 
-def test_bottleneck_attention_is_global_attention_with_no_projection_after():
-    layer = BottleneckAttention(6, 8, 1, dk=8, dv=8, heads=2, resolution=(3, 4)).double()
-    x = torch.randn(2, 6, 3, 4, dtype=torch.float64)
-    k, q, v = layer.kqv(x).flatten(2).unflatten(1, (3, 2, 4)).unbind(1)  # (B, Nh, d, N)
-    ys, xs = torch.arange(12) // 4, torch.arange(12) % 4
-    of_row = layer.position.height[ys[None] - ys[:, None] + 2]  # (N, N, d)
-    of_column = layer.position.width[xs[None] - xs[:, None] + 3]
-    keys = k.mT[:, :, None] + of_row + of_column
-    logits = torch.einsum("bhdi,bhijd->bhij", q, keys) / 2
-    expected = torch.einsum("bhij,bhdj->bhdi", logits.softmax(-1), v).reshape(2, 8, 3, 4)
-    torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
-    assert {name for name, _ in layer.named_parameters()} == {
-        "kqv.weight",
-        "position.height",
-        "position.width",
-    }
-
-
 def test_any_groups_may_attend_and_none_is_the_plain_network():
     assert cost("sasa-resnet26", attention_groups=()) == cost("resnet26")
     last = cost("sasa-resnet26", attention_groups=(4,), kernel_size=3)
@@ -120,3 +52,15 @@ def test_a_stand_alone_network_takes_sides_that_strides_do_not_divide():
         for name in ("sasa-resnet26", "bot-resnet50"):
             model = build_network(name, resolution=75, num_classes=3).eval()
             assert model(torch.empty(2, 3, 75, 75)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("bot-resnet50", {"layer4.0.conv2.0.kqv.weight", "layer4.1.conv2.position.width"}),
+        ("sasa-resnet26", {"layer2.0.conv2.0.rows", "layer2.1.conv2.projection.weight"}),
+    ],
+)
+def test_weights_keep_their_names(name, layers):
+    with torch.device("meta"):
+        assert layers <= set(build_network(name).state_dict())
