@@ -41,7 +41,7 @@ SMALL_CASES = 5
 
 def predicted() -> tuple[int, float, float]:
     """Rows of the grid's table, seconds that it takes, and the process' peak in bytes."""
-    from aabench.cost.prediction import predict
+    from aabench.runs.predicting import predict
 
     start = time.perf_counter()
     frame = predict(**GRID)

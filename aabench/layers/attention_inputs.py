@@ -45,8 +45,12 @@ class AttentionInputs(NamedTuple):
         )
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def capability_of(device: torch.device) -> tuple[int, int] | None:
-    """The compute capability of a CUDA device; None of any other device."""
+    """The compute capability of a CUDA device; None of any other device.
+
+    A constant to torch.compile, which cannot ask a card while it traces.
+    """
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
 
 

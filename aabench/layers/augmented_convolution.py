@@ -21,7 +21,12 @@ from aabench.cases.depths import (
 from aabench.cases.validity import layer_problem
 from aabench.errors import UsageError
 from aabench.layers.arguments import count, ratio, resolution_pair
-from aabench.layers.attention_inputs import AttentionInputs, capability_of, precision_of
+from aabench.layers.attention_inputs import (
+    AttentionInputs,
+    capability_of,
+    is_autocast_on,
+    precision_of,
+)
 from aabench.layers.positions.encoding import PositionEncoding
 
 Form = Callable[
@@ -221,11 +226,13 @@ class AugmentedConv2d(nn.Module):
         """(B, Fin, H, W) to (B, Fout, ceil(H / stride), ceil(W / stride)).
 
         Raises:
-            UsageError: not a batch of images, or larger ones than the position tables cover.
+            UsageError: not a batch of images, larger ones than the position tables cover, or not
+                of the weights' data type.
             UnsupportedCase: the form cannot compute this attention; its reason says why.
         """
         if x.dim() != 4:
             raise UsageError("the input is no batch of images", got=tuple(x.shape), allowed="NCHW")
+        self._check_data_type(x)
         # Attention first: while its maps are alive, the convolution's output is not yet.
         parts = [self.attended(x)] if self.kqv is not None else []
         if self.conv is not None:
@@ -313,6 +320,16 @@ class AugmentedConv2d(nn.Module):
             f"position={self.position_name}, attention={attention}, "
             f"resolution={self.resolution}, bias={self.bias}, downsample={self.downsample}"
         )
+
+    def _check_data_type(self, x: Tensor) -> None:
+        weight = next(self.parameters())
+        if x.dtype != weight.dtype and not is_autocast_on(x.device.type):
+            raise UsageError(
+                "the input's data type is not that of the weights",
+                got=str(x.dtype),
+                allowed=str(weight.dtype),
+                instead="convert one with .to(), or run the layer under torch.autocast",
+            )
 
     def _pooled(self, x: Tensor) -> Tensor:
         step = self.stride * self.downsample

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from aabench.layers.augmented_convolution import AugmentedConv2d
+from aabench.layers.bottleneck_attention import BottleneckAttention2d
 from aabench.networks.input_resolution import Resolution, image_size
 from aabench.networks.meta_trace import meta_copy, reached_resolutions
 from aabench.networks.resnet import resnet50
-
-
-class BottleneckAttention(AugmentedConv2d):
-    """Attention alone, as deep as its output in keys and values, without mixing of the heads.
-
-    An ``AugmentedConv2d`` with no convolution (dk = dv = Fout) and without its last 1x1.
-    """
-
-    def _build_attention(self) -> None:
-        super()._build_attention()
-        self.mix = None
-
-    def attended(self, x: Tensor) -> Tensor:
-        """(B, Fin, H, W) to (B, Fout, H, W), the heads' values beside each other."""
-        inputs = self.attention_inputs(x)
-        values = self.attend(inputs)  # (B, Nh, N, dv/Nh)
-        return values.mT.reshape(-1, self.dv, *inputs.resolution)
 
 
 def bot_resnet50(
@@ -55,18 +38,15 @@ def bot_resnet50(
     for name in names:
         old = model.get_submodule(name)
         assert isinstance(old, nn.Conv2d)
-        new: nn.Module = BottleneckAttention(
+        new: nn.Module = BottleneckAttention2d(
             old.in_channels,
             old.out_channels,
-            1,
-            dk=old.out_channels,
-            dv=old.out_channels,
             heads=heads,
             attention=attention,
             position=position,
             resolution=reached[name],
         )
-        if old.stride != (1, 1):
+        if old.stride != (1, 1):  # pooled by a module of its own: the weights keep their names
             new = nn.Sequential(new, nn.AvgPool2d(2, ceil_mode=True))
         model.get_submodule(name.removesuffix(".conv2")).add_module("conv2", new)
     return model

@@ -12,8 +12,8 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from aabench.errors import UsageError
+from aabench.layers.local_attention import LocalAttention2d
 from aabench.networks.attention_stem import BlockAttention2d
-from aabench.networks.local_attention import LocalAttention2d
 
 ALL_GROUPS = (1, 2, 3, 4)
 
@@ -141,7 +141,7 @@ def _with_attention(
             new: nn.Module = LocalAttention2d(
                 old.in_channels, old.out_channels, kernel_size, heads=heads
             )
-            if old.stride != (1, 1):
+            if old.stride != (1, 1):  # pooled by a module of its own: the weights keep their names
                 new = nn.Sequential(new, nn.AvgPool2d(2, ceil_mode=True))
             block.add_module("conv2", new)
     return model

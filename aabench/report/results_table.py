@@ -22,6 +22,7 @@ from aabench.report.axis_text import case_phrase, constant_phrases
 from aabench.report.case_table import case_table
 from aabench.report.digest import extreme_rows, form_columns, median_columns
 from aabench.report.figure_columns import PREDICTED, figure_phrase
+from aabench.report.form_ratios import BASELINE, MEMORY, TIME, FormRatios, form_ratios
 from aabench.report.quantities import duration_text
 from aabench.report.remarks import Remark, reasons, row_remarks
 from aabench.report.results import Results
@@ -37,6 +38,9 @@ FIRST_ROWS = 20
 
 MOST_REMARKS = 12
 """Different remarks of one kind that are printed; the machine formats have all."""
+
+MOST_SETTINGS = 24
+"""Settings whose forms are compared one by one; of more, each form's median and range are printed."""
 
 SPARED_IN_DIGEST = (
     "FLOPs",
@@ -75,6 +79,7 @@ def _parts(results: Results, attrs: Mapping[Any, Any]) -> Iterator[RenderableTyp
         yield from _remarks(results, "warnings", "Warnings", "yellow", alike=1)
         yield from _remarks(results, "notes", "Notes", "", alike=3)
         yield from _digest(results)
+        yield from _against_baseline(results)
     yield from _problems(attrs)
     if attrs.get("folder"):
         yield Text()
@@ -240,6 +245,30 @@ def _form_table(forms: Sequence[TextColumn], width: int) -> Iterator[RenderableT
     for form, wall in zip(forms[0].cells, walls.cells, strict=True):
         if wall:
             yield from prose(wall, width, lead=f"{form} too large from: ", lead_style="red")
+
+
+def _against_baseline(results: Results) -> Iterator[RenderableType]:
+    """Every form beside the one that people have today, where a run has both."""
+    ratios = form_ratios(results)
+    if ratios is None:
+        return
+    yield from _heading_of(f"Forms against {BASELINE}")
+    tables = _ratio_tables(ratios, results.width)
+    yield from (AlignedTable(columns, results.width) for columns in tables)
+    shown = [column for columns in tables for column in columns]
+    yield from prose(ratios.legend(shown), results.width, style="dim")
+
+
+def _ratio_tables(ratios: FormRatios, width: int) -> list[list[TextColumn]]:
+    """Setting by setting where there is room for it, or else summed up; in one table or in two."""
+    summary = ratios.summary()
+    choices = [summary] if len(ratios.settings) > MOST_SETTINGS else [ratios.table(), summary]
+    for columns in choices:
+        apart = [[column for column in columns if column.group in ("", g)] for g in (TIME, MEMORY)]
+        for tables in ([columns], apart):
+            if all(total_width(table) <= width for table in tables):
+                return tables
+    return apart
 
 
 def _fitted_table(columns: Sequence[TextColumn], width: int) -> AlignedTable:

@@ -351,3 +351,17 @@ def test_the_specification_is_the_value_that_is_costed():
     assert specification.attention_resolution == (3, 3)
     assert specification.dk == 8
     assert specification.position == "none"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int64, torch.complex64])
+@pytest.mark.parametrize("dv", [0, 4, 8])
+def test_an_input_of_another_data_type_is_refused_with_a_remedy(dtype, dv):
+    layer = AugmentedConv2d(8, 8, 3, dk=8, dv=dv, heads=2, resolution=4)
+    with pytest.raises(UsageError, match=r"data type is not that of the weights.*torch\.float32"):
+        layer(torch.zeros(1, 8, 4, 4, dtype=dtype))
+
+
+def test_autocast_takes_an_input_of_another_data_type():
+    layer = AugmentedConv2d(8, 8, 3, dk=8, dv=4, heads=2, resolution=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.zeros(1, 8, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16

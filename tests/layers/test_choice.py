@@ -13,7 +13,8 @@ from random_attention import random_inputs
 from aabench.cases.case import PRECISIONS
 from aabench.cases.catalogue import ATTENTIONS
 from aabench.cases.choice import CANDIDATES, RULES, Situation, choose_attention
-from aabench.layers.attention_inputs import precision_of
+from aabench.cases.fused_kernels import FusedCase, choose_kernel
+from aabench.layers.attention_inputs import capability_of, precision_of
 
 TRAINING_ON_CPU = Situation(
     device_type="cpu",
@@ -69,7 +70,12 @@ def test_every_rule_but_the_last_can_be_passed_over():
         ({"has_tables": False}, "sdpa-bias", "no mask"),
         ({"device_type": "cuda", "capability": (9, 0)}, "factored", "no mask"),
         ({"device_type": "cuda", "has_tables": False}, "sdpa-bias", "no mask"),
-        ({"device_type": "cuda", "precision": "fp64"}, "broadcast", "every device"),
+        ({"device_type": "cuda", "precision": "fp64"}, "blocked", "number format"),
+        ({"device_type": "cuda", "precision": "fp64", "has_tables": False}, "blocked", "format"),
+        ({"device_type": "cuda", "capability": (7, 5), "precision": "bf16"}, "blocked", "format"),
+        ({"device_type": "cuda", "capability": (7, 5), "precision": "amp-bf16"}, "blocked", "form"),
+        ({"device_type": "cuda", "capability": (7, 5), "precision": "amp-fp16"}, "factored", "no"),
+        ({"device_type": "cuda", "capability": None, "precision": "bf16"}, "factored", "no mask"),
         ({"device_type": "meta"}, "broadcast", "every device"),
     ],
 )
@@ -77,6 +83,59 @@ def test_what_is_chosen_where(changes, name, reason):
     choice = choose_attention(replace(TRAINING_ON_CPU, **changes))
     assert choice.name == name
     assert reason in choice.why
+
+
+@given(
+    st.builds(
+        Situation,
+        device_type=st.just("cuda"),
+        capability=st.sampled_from(
+            [(6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (12, 0)]
+        ),
+        precision=st.sampled_from([*PRECISIONS, "fp64"]),
+        training=st.booleans(),
+        tokens=st.integers(1, 10_000),
+        key_depth_per_head=st.integers(1, 300),
+        value_depth_per_head=st.integers(1, 300),
+        height=st.integers(1, 300),
+        width=st.integers(1, 300),
+        has_tables=st.booleans(),
+    )
+)
+def test_factored_is_chosen_only_where_a_fused_kernel_takes_it(situation):
+    """However wide E = dk/Nh + H + W is: what no flash kernel holds, the memory-efficient one does."""
+    data_type = {
+        "bf16": "bfloat16",
+        "amp-bf16": "bfloat16",
+        "fp16": "float16",
+        "amp-fp16": "float16",
+        "fp64": "float64",
+    }.get(situation.precision, "float32")
+    case = FusedCase(
+        device_type="cuda",
+        data_type=data_type,
+        training=situation.training,
+        key_depth=situation.key_depth_per_head,
+        value_depth=situation.value_depth_per_head,
+        sides=situation.height + situation.width,
+        capability=situation.capability,
+    )
+    name = choose_attention(situation).name
+    if name == "factored":
+        choose_kernel(case)  # raises where no kernel takes it
+    else:
+        assert name in {"blocked", "sdpa-bias"}
+        assert situation.has_tables is False or name == "blocked"
+
+
+def test_the_capability_of_a_card_does_not_break_a_compiled_graph(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def doubled_on_hopper(x):
+        return x * 2 if capability_of(torch.device("cuda:0")) == (9, 0) else x
+
+    assert doubled_on_hopper(torch.ones(1)).item() == 2
 
 
 def test_the_rule_needs_no_torch():

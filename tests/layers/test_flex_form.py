@@ -93,14 +93,14 @@ def test_what_fails_to_compile_is_refused_with_the_reason(monkeypatch):
     flex._compiled.cache_clear()
 
 
-def test_inside_a_compiled_function_it_is_part_of_it():
+def test_inside_a_compiled_function_it_is_compiled_by_itself_on_the_cpu(traced_only):
+    """As part of a graph that makes its logits, FlexAttention's CPU code does not compile."""
     inputs = random_inputs(1, 2, (3, 4), 4, 4, dtype=torch.float32)
-    compiled = torch.compile(lambda *a: flex.attend(*a) * 2, backend="eager", fullgraph=True)
-    misses = flex._compiled.cache_info().misses
+    compiled = torch.compile(lambda *a: flex.attend(*a) * 2)
     torch.testing.assert_close(
         compiled(*inputs).double(), 2 * reference_rows(*inputs), rtol=1e-5, atol=1e-5
     )
-    assert flex._compiled.cache_info().misses == misses
+    assert flex._compiled.cache_info().misses == 1
 
 
 def test_what_it_cannot_run_it_refuses_by_name():

@@ -83,3 +83,9 @@ def test_narrow_terminals_get_the_meanings_below(width: int) -> None:
     lines = rendered(width=width, peak=PEAK, row=row)
     assert max(map(cell_len, lines)) <= width
     assert "q k^T of every head" in " ".join(" ".join(lines).split())
+
+
+def test_the_kernel_and_what_torch_refused_are_told() -> None:
+    row = {"kernel": "math", "kernel_refused": "flash: mask that needs a gradient"}
+    assert rendered(row=row)[-1].strip() == "kernel  math, not flash: mask that needs a gradient"
+    assert rendered(row={"kernel": "flash", "kernel_refused": None})[-1].strip() == "kernel  flash"

@@ -45,7 +45,8 @@ def attend(
 
     On CUDA it trains; the gradients of a and b are gathered by atomic additions, so two runs may
     differ in the last bits. On the CPU it only infers. The first call of a case compiles for
-    seconds. Inside a function that is compiled already, it becomes part of that.
+    seconds. Inside a function that is compiled already it becomes part of that on CUDA, and breaks
+    its graph on the CPU, where FlexAttention compiles only with logits that are its inputs.
 
     Args:
         q: (B, Nh, N, dk/Nh), scaled.
@@ -62,6 +63,18 @@ def attend(
             compute capability 8.0 or newer, float64, mixed data types, fake tensors, a case that
             torch.compile fails on, or torch.compile switched off.
     """
+    if torch.compiler.is_compiling() and q.device.type == "cpu":
+        return _untraced(q, k, v, tables, resolution)
+    return _attend(q, k, v, tables, resolution)
+
+
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    tables: tuple[Tensor, Tensor] | None,
+    resolution: tuple[int, int],
+) -> Tensor:
     _check(q, k, v, tables)
     a = b = None
     if tables is not None:
@@ -77,6 +90,9 @@ def attend(
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UnsupportedCase(FORM, f"torch.compile fails on this case: {reason}") from error
     return attended[..., : v.shape[-1]]
+
+
+_untraced: Callable[..., Tensor] = torch.compiler.disable(_attend)
 
 
 def _fused(  # noqa: PLR0917 -- compiled functions are called by position

@@ -87,7 +87,7 @@ def _attend(
     if tables is not None:
         height, width = (table.to(q.dtype).contiguous() for table in tables)
         a, b = _PositionLogits.apply(q, height, width, problem)
-    out: Tensor = _FusedAttention.apply(q, k, v, a, b, problem)
+    out: Tensor = _TritonAttention.apply(q, k, v, a, b, problem)
     return out
 
 
@@ -149,8 +149,11 @@ def _position_gradients(
     return [next(computed) if is_needed else None for is_needed in needed]
 
 
-class _FusedAttention(torch.autograd.Function):
-    """softmax(q k^T + a[:, jy] + b[:, jx]) v; keeps the output and a log-sum-exp a query."""
+class _TritonAttention(torch.autograd.Function):
+    """softmax(q k^T + a[:, jy] + b[:, jx]) v; keeps the output and a log-sum-exp a query.
+
+    Profilers show it by its name, while the kernels that it launches are no operators of torch.
+    """
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
@@ -310,7 +313,11 @@ def _check(q: Tensor, k: Tensor, v: Tensor, *, interpreted: bool) -> None:
             raise UnsupportedCase(FORM, "Triton's interpreter does not compute in bfloat16")
         return
     if q.device.type != "cuda" or torch.version.hip is not None:
-        raise UnsupportedCase(FORM, f"it needs an NVIDIA card, got device {q.device}")
+        raise UnsupportedCase(
+            FORM,
+            f"it needs an NVIDIA card, got device {q.device}; without one it runs in Triton's "
+            "interpreter alone, with TRITON_INTERPRET=1 in the environment",
+        )
     capability = torch.cuda.get_device_capability(q.device)
     if capability < OLDEST_CAPABILITY:
         raise UnsupportedCase(
