@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aabench.cases.case import Case as Case
-    from aabench.cost.prediction import predict as predict
     from aabench.layers.augmented_convolution import AugmentedConv2d as AugmentedConv2d
     from aabench.networks.augmenting import augment as augment
     from aabench.runs.door import sweep as sweep
+    from aabench.runs.predicting import predict as predict
     from aabench.runs.reading import load_run as load_run
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AugmentedConv2d": "aabench.layers.augmented_convolution",
     "Case": "aabench.cases.case",
-    "predict": "aabench.cost.prediction",
+    "predict": "aabench.runs.predicting",
     "augment": "aabench.networks.augmenting",
     "load_run": "aabench.runs.reading",
     "sweep": "aabench.runs.door",

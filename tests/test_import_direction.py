@@ -18,10 +18,20 @@ ALLOWED = {
     "cost": {"errors", "cases"},
     "measuring": {"errors", "cases"},
     "networks": {"errors", "cases", "layers"},
-    "published": {"errors", "cases", "cost", "networks"},
-    "runs": {"errors", "cases", "layers", "cost", "measuring"},
+    "published": {"errors", "cases", "layers", "cost", "networks"},
+    "runs": {"errors", "cases", "layers", "cost", "measuring", "networks"},
     "report": {"errors", "cases"},
-    "cli": {"errors", "cases", "layers", "cost", "measuring", "networks", "runs", "report"},
+    "cli": {
+        "errors",
+        "cases",
+        "layers",
+        "cost",
+        "measuring",
+        "networks",
+        "published",
+        "runs",
+        "report",
+    },
 }
 
 
@@ -81,7 +91,7 @@ HEAVY = {"torch", "torchvision", "pandas", "numpy", "fvcore"}
         *(
             "from typer.testing import CliRunner as R; from aabench.cli.main import app\n"
             f"assert R().invoke(app, ['list', '{what}']).exit_code == 0"
-            for what in ("attentions", "positions", "profiles", "columns")
+            for what in ("attentions", "positions", "profiles", "networks", "columns")
         ),
     ],
 )

@@ -9,8 +9,19 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from aabench.cases.case import MEMORY_FORMATS, MODES, OPTIMIZERS, PRECISIONS
+from aabench.cases.case import (
+    AUGMENTED,
+    BOTTLENECK,
+    KINDS,
+    LOCAL,
+    MEMORY_FORMATS,
+    MODES,
+    OPTIMIZERS,
+    PRECISIONS,
+)
 from aabench.cases.catalogue import ATTENTIONS, POSITIONS
+from aabench.cases.network import DOWNSAMPLE_SIGN, PATTERN_SEPARATOR, SETTINGS
+from aabench.cases.network_catalogue import NETWORKS
 from aabench.errors import UnknownName, UsageError
 
 AxisValue = int | str | bool | Decimal | tuple[int, int]
@@ -203,9 +214,59 @@ def _position(flag: str, word: str) -> AxisValue:
     return word
 
 
+def _network(flag: str, word: str) -> AxisValue:
+    NETWORKS.entry(word)
+    return word
+
+
+def _patterns(flag: str, word: str) -> AxisValue:
+    for part in word.split(PATTERN_SEPARATOR):
+        pattern, at, factor = part.partition(DOWNSAMPLE_SIGN)
+        if not pattern or (at and not (factor.isdecimal() and 1 <= int(factor) <= 64)):
+            raise UsageError(
+                f"{flag}: not a pattern",
+                got=part or "an empty one",
+                allowed=f"PATTERN or PATTERN{DOWNSAMPLE_SIGN}N with N from 1 to 64",
+                instead=f"write it as 'layer3.*conv2{DOWNSAMPLE_SIGN}2{PATTERN_SEPARATOR}layer4.*conv2'",
+            )
+    return word
+
+
 _CHANNELS = _integer(1, 65_536)
 
+NETWORK_AXES: tuple[Axis, ...] = (
+    Axis(
+        "network",
+        "whole networks in the place of layers: names of aabench list networks, timm:NAME, "
+        "torchvision:NAME, package.module:function",
+        _network,
+        None,
+    ),
+    Axis(
+        "augment",
+        "augment the network's convolutions whose names match, with kappa = upsilon = 0.25 unless "
+        "given: 'layer3.*conv2@2+layer4.*conv2'; + joins patterns, @2 lets these attend at half "
+        "their resolution",
+        _patterns,
+        None,
+    ),
+    Axis(
+        "image_channels",
+        "channels of the network's input images; 3 where not given",
+        _integer(1, 4096),
+        None,
+        steps=True,
+    ),
+)
+
 LAYER_AXES: tuple[Axis, ...] = (
+    Axis(
+        "layer",
+        "kind of layer: augmented convolution, local (k x k) attention as in SASA, bottleneck "
+        "(attention alone) as in BoT: " + ", ".join(KINDS),
+        _one_of("kind of layer", KINDS),
+        (AUGMENTED,),
+    ),
     Axis("in_channels", "input channels (Fin)", _CHANNELS, (256,), steps=True),
     Axis(
         "out_channels",
@@ -216,9 +277,10 @@ LAYER_AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "kernel_size",
-        "side of the convolution's kernel, odd, in pixels",
+        "side in pixels, odd, of the convolution's kernel (default 3) or of local attention's window "
+        "(default 7)",
         _integer(1, 31),
-        (3,),
+        None,
         True,
     ),
     Axis("stride", "stride of the layer, in pixels", _integer(1, 16), (1,), steps=True),
@@ -281,10 +343,16 @@ STEP_AXES: tuple[Axis, ...] = (
     ),
 )
 
-AXES: dict[str, Axis] = {axis.name: axis for axis in (*LAYER_AXES, *STEP_AXES)}
+AXES: dict[str, Axis] = {axis.name: axis for axis in (*NETWORK_AXES, *LAYER_AXES, *STEP_AXES)}
+
+OF_LAYERS_ALONE = ("layer", "in_channels", "out_channels", "stride")
+"""The axes that a network has its own values of."""
 
 RIVALS = (("dk", "kappa"), ("dv", "upsilon"))
 """Pairs of axes that exclude each other."""
+
+DEFAULT_WINDOW = {AUGMENTED: 3, LOCAL: 7, BOTTLENECK: 1}
+"""The kernel size of each kind of layer where none is given."""
 
 DEFAULT_KAPPA = Decimal("0.25")
 DEFAULT_UPSILON = Decimal("0.25")
@@ -306,4 +374,22 @@ def parse_axes(given: Mapping[str, Any]) -> dict[str, tuple[AxisValue, ...]]:
                 f"{AXES[depth].flag} and {AXES[ratio].flag} are two ways to say the same",
                 instead=f"give one of them: the depth itself, or {ratio} = {depth} / Fout",
             )
+    _check_subject(present)
     return {name: AXES[name].parse(value) for name, value in present.items()}
+
+
+def _check_subject(present: Mapping[str, Any]) -> None:
+    """Refuse axes of layers and networks in one grid."""
+    if "network" not in present:
+        for name in ("augment", "image_channels"):
+            if name in present:
+                raise UsageError(f"{AXES[name].flag} is for networks", instead="give --network too")
+        return
+    for name in OF_LAYERS_ALONE:
+        if name in present:
+            raise UsageError(
+                f"{AXES[name].flag} is an axis of single layers, and a network has its own",
+                got=present[name],
+                allowed=[AXES[other].flag for other in SETTINGS],
+                instead="leave it out, or leave --network out",
+            )

@@ -158,6 +158,18 @@ ATTENTIONS = Catalogue(
             "block by block in one reused buffer, forward and backward: never a full map",
             "aabench.cost.blocked:FORM",
         ),
+        Entry(
+            "flex",
+            "aabench.layers.attention.flex:attend",
+            "FlexAttention, compiled, adding the position logits itself; trains on CUDA only",
+            "aabench.cost.flex:FORM",
+        ),
+        Entry(
+            "triton",
+            "aabench.layers.attention.triton:attend",
+            "fused Triton kernels, deterministic, forward and backward; CUDA only, from sm80 on",
+            "aabench.cost.triton:FORM",
+        ),
     ],
     entry_point_group="aabench.attentions",
 )
@@ -174,6 +186,16 @@ POSITIONS = Catalogue(
             "none",
             "aabench.layers.positions.no_position:NoPosition",
             "no position encoding: attention over an unordered set of pixels",
+        ),
+        Entry(
+            "sine",
+            "aabench.layers.positions.sine:SinePosition",
+            "fixed waves of the row and of the column added to the attention's input",
+        ),
+        Entry(
+            "coordconv",
+            "aabench.layers.positions.coordconv:CoordConvPosition",
+            "the pixel's x, y and distance from the centre as three more input channels",
         ),
     ],
     entry_point_group="aabench.positions",

@@ -1,6 +1,7 @@
 """The rule behind ``attention="auto"``: which form suits a device, precision, mode and size, and why.
 
 The first rule of ``RULES`` that applies decides. To add a form, add a rule above those it beats.
+Forms that nobody has yet measured to be better somewhere (`triton`, `flex`) are not chosen: name them.
 No torch here: the command line explains a choice in milliseconds, and a case is resolved before
 anything runs.
 """
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 
 AUTO = "auto"
 """The attention that stands for whatever the rules choose."""
+
+
+BFLOAT16_SINCE = (8, 0)
+"""The compute capability from which fused CUDA kernels take bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,14 @@ def _without_tables(situation: Situation) -> bool:
     return not situation.has_tables
 
 
+def _without_fused_kernel(situation: Situation) -> bool:
+    """Whether none of torch's fused CUDA kernels takes the data type; an unknown card is a new one."""
+    if situation.precision == "fp64":
+        return True
+    is_old = situation.capability is not None and situation.capability < BFLOAT16_SINCE
+    return is_old and situation.precision in {"bf16", "amp-bf16"}
+
+
 def _both(*conditions: Callable[[Situation], bool]) -> Callable[[Situation], bool]:
     return lambda situation: all(condition(situation) for condition in conditions)
 
@@ -89,13 +102,18 @@ RULES: tuple[Rule, ...] = (
         "on the CPU",
     ),
     Rule(
+        "blocked",
+        _both(_on_cuda, _without_fused_kernel),
+        "no fused CUDA kernel takes this number format here, and one small buffer stands in for full maps",
+    ),
+    Rule(
         "sdpa-bias",
         _both(_on_cuda, _without_tables),
         "without relative positions there is no mask, and a fused CUDA kernel stores no map",
     ),
     Rule(
         "factored",
-        _both(_on_cuda, lambda situation: situation.precision != "fp64"),
+        _on_cuda,
         "position logits as columns of q and k need no mask, so a fused CUDA kernel stores no map",
     ),
     Rule(

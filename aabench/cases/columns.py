@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aabench.cases.kernels import KERNELS
+
 SCHEMA_VERSION = 1
 
 STATUSES = {
@@ -58,10 +60,23 @@ COLUMNS: tuple[Column, ...] = (
     ),
     *_group(
         "case",
+        ("network", "text", "", "the whole network; empty of a layer"),
+        ("augment", "text", "", "patterns of the convolutions augmented beyond the network's own"),
+        ("layer", "text", "", "kind of layer: augmented, local, bottleneck; empty of a network"),
         ("in_channels", "whole", "channels", "input channels, Fin"),
         ("out_channels", "whole", "channels", "output channels, Fout"),
-        ("kernel_size", "whole", "pixels", "side of the convolution's kernel"),
-        ("stride", "whole", "pixels", "stride of the layer"),
+        (
+            "kernel_size",
+            "whole",
+            "pixels",
+            "side of the convolution's kernel or local attention's window",
+        ),
+        (
+            "stride",
+            "whole",
+            "pixels",
+            "stride of the layer; a network's settings are empty where they are its own",
+        ),
         (
             "downsample",
             "whole",
@@ -74,8 +89,8 @@ COLUMNS: tuple[Column, ...] = (
         ("kappa", "number", "", "dk / Fout as asked for; empty where dk was given"),
         ("upsilon", "number", "", "dv / Fout as asked for; empty where dv was given"),
         ("position", "text", "", "position encoding"),
-        ("height", "whole", "pixels", "height of the layer's input"),
-        ("width", "whole", "pixels", "width of the layer's input"),
+        ("height", "whole", "pixels", "height of the layer's or network's input"),
+        ("width", "whole", "pixels", "width of the layer's or network's input"),
         ("tokens", "whole", "pixels", "positions that attend to each other, N = H' * W'"),
         ("batch", "whole", "images", "images per step"),
         (
@@ -85,7 +100,12 @@ COLUMNS: tuple[Column, ...] = (
             "infer: forward; forward-backward; train: that and the optimiser step",
         ),
         ("precision", "text", "", "number format"),
-        ("attention", "text", "", "attention form that ran; none for the plain convolution"),
+        (
+            "attention",
+            "text",
+            "",
+            "attention form that ran, several joined by +; none without attention",
+        ),
         ("compile", "switch", "", "whether torch.compile wrapped the layer"),
         ("memory_format", "text", "", "layout of input and weights"),
         ("optimizer", "text", "", "optimiser of a train step"),
@@ -93,8 +113,23 @@ COLUMNS: tuple[Column, ...] = (
         ("key", "text", "", "content hash of the case; equal cases are measured once and share it"),
     ),
     *_group(
+        "kernel",
+        (
+            "kernel",
+            "text",
+            "",
+            "what computed the attention, as it really ran: " + ", ".join(KERNELS),
+        ),
+        (
+            "kernel_refused",
+            "text",
+            "",
+            "why kernels that torch prefers did not run; empty if the first did, or none was asked",
+        ),
+    ),
+    *_group(
         "counts",
-        ("params", "whole", "", "parameters of the layer"),
+        ("params", "whole", "", "parameters of the layer or network"),
         ("macs", "whole", "MAC", "multiply-accumulates of one step as its form executes it"),
         ("flops", "whole", "FLOP", "2 * macs"),
         ("flops_forward", "whole", "FLOP", "forward pass of one step, independent of the form"),
@@ -109,6 +144,35 @@ COLUMNS: tuple[Column, ...] = (
     *_group(
         "memory",
         ("predicted_peak_bytes", "whole", "bytes", "predicted peak_allocated_bytes"),
+        ("predicted_peak_low_bytes", "whole", "bytes", "lower end of the prediction's band"),
+        ("predicted_peak_high_bytes", "whole", "bytes", "upper end of it"),
+        ("predicted_base_bytes", "whole", "bytes", "predicted base_bytes"),
+        ("predicted_step_peak_bytes", "whole", "bytes", "predicted step_peak_bytes"),
+        (
+            "prediction_basis",
+            "text",
+            "",
+            "what stands behind the bands: calibrated, uncalibrated, never checked on a card",
+        ),
+        ("saved_bytes", "whole", "bytes", "predicted: kept from the forward to the backward pass"),
+        (
+            "maps_at_peak",
+            "number",
+            "maps",
+            "predicted: full (B, Nh, N, N) attention maps alive at the peak",
+        ),
+        (
+            "peak_error",
+            "number",
+            "",
+            "predicted_peak_bytes / peak_allocated_bytes - 1, the error of the prediction",
+        ),
+        (
+            "step_peak_error",
+            "number",
+            "",
+            "the same of the step's peak alone, which weights cannot flatter",
+        ),
         (
             "peak_allocated_bytes",
             "whole",
@@ -152,6 +216,10 @@ COLUMNS: tuple[Column, ...] = (
     ),
     *_group(
         "latency",
+        ("predicted_latency_s", "number", "s", "predicted latency_median_s"),
+        ("predicted_latency_low_s", "number", "s", "lower end of the prediction's band"),
+        ("predicted_latency_high_s", "number", "s", "upper end of it"),
+        ("bound", "text", "", "what takes most of the predicted time: compute, memory, launch"),
         ("latency_median_s", "number", "s", "median time of one warm step of the whole batch"),
         ("latency_ci_low_s", "number", "s", "lower end of the median's 95 % confidence interval"),
         ("latency_ci_high_s", "number", "s", "upper end of it"),
@@ -220,7 +288,7 @@ COLUMNS: tuple[Column, ...] = (
             "conv_latency_median_s",
             "number",
             "s",
-            "the plain convolution this layer replaces, same run",
+            "the plain convolution this layer replaces, or the plain network; same run",
         ),
         ("conv_peak_allocated_bytes", "whole", "bytes", "its peak_allocated_bytes"),
         ("conv_flops", "whole", "FLOP", "its flops"),

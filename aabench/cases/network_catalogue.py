@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aabench.cases.catalogue import Catalogue, Entry
 from aabench.errors import UnknownName
 
 CIFAR, IMAGENET, COCO, BOTNET = 32, 224, 640, 1024
 """The side, in pixels, of the images that the papers cost their networks with."""
+
+LIBRARIES = ("timm:", "torchvision:")
+"""What begins the names of models of other libraries."""
+
+NO_ATTENTION = "none"
+"""What stands for an attention form where there is no attention."""
+
+LOCAL_ATTENTION = "local"
+"""What stands for an attention form where every pixel attends to a window around it."""
+
+AUGMENT_OPTIONS = (
+    "downsample",
+    "heads",
+    "dk",
+    "dv",
+    "kappa",
+    "upsilon",
+    "position",
+    "min_key_depth_per_head",
+    "attention",
+)
+"""What can be changed of networks made by augmenting convolutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +41,14 @@ class NetworkEntry(Entry):
     Attributes:
         resolution: height and width of the images that its paper costs it with.
         plain: the name of the network it is compared with, None for a plain network.
+        options: the settings of ``aabench.cases.network`` that it takes.
+        own_attention: what stands for an attention form where it has attention that takes none.
     """
 
     resolution: int = IMAGENET
     plain: str | None = None
+    options: tuple[str, ...] = ()
+    own_attention: str | None = None
 
 
 class NetworkCatalogue(Catalogue):
@@ -67,6 +93,7 @@ def _family(module: str, resolution: int, *rows: tuple[str, str | None, str]) ->
             summary,
             resolution=resolution,
             plain=plain,
+            options=AUGMENT_OPTIONS if "aa-" in name else (),
         )
         for name, plain, summary in rows
     ]
@@ -120,11 +147,16 @@ _RETINANETS = _family(
     ("aa-retinanet-resnet101", "retinanet-resnet101", "the backbone augmented as aa-resnet101"),
 )
 
-_STAND_ALONE = _family(
+_BOTTLENECK_RESNETS = _family(
     "sasa_resnet",
     IMAGENET,
     ("resnet26", None, "ResNet-26 of bottlenecks, the stride on the 3x3"),
     ("resnet38", None, "ResNet-38 of bottlenecks, the stride on the 3x3"),
+)
+
+_STAND_ALONE = _family(
+    "sasa_resnet",
+    IMAGENET,
     ("sasa-resnet26", "resnet26", "7x7 local attention for every 3x3, convolutional stem"),
     ("sasa-resnet38", "resnet38", "7x7 local attention for every 3x3, convolutional stem"),
     ("sasa-resnet50", "resnet50", "7x7 local attention for every 3x3, convolutional stem"),
@@ -140,6 +172,7 @@ _BOTTLENECK_TRANSFORMERS = [
         "BoT-50: global attention for the 3x3 of the last stage",
         resolution=BOTNET,
         plain="resnet50",
+        options=("heads", "position", "attention"),
     )
 ]
 
@@ -170,7 +203,11 @@ NETWORKS = NetworkCatalogue(
         *_WIDE_RESNETS,
         *_MNASNETS,
         *_RETINANETS,
-        *_STAND_ALONE,
+        *_BOTTLENECK_RESNETS,
+        *(
+            replace(entry, options=("heads", "kernel_size"), own_attention=LOCAL_ATTENTION)
+            for entry in _STAND_ALONE
+        ),
         *_BOTTLENECK_TRANSFORMERS,
         *_REPLICATION,
         *_DEBUG,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aabench.cases.case import Layer
+from aabench.cases.case import AUGMENTED, BOTTLENECK, LOCAL, Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,36 @@ RULES: tuple[Rule, ...] = (
 """In the order of their weight: a layer is told of the first one that it breaks."""
 
 
+RULES_OF_KIND: dict[str, tuple[Rule, ...]] = {
+    AUGMENTED: RULES,
+    LOCAL: (
+        RULES[0],
+        Rule(
+            lambda layer: layer.out_channels % (2 * layer.heads) != 0,
+            lambda layer: (
+                f"{layer.heads} heads do not divide {layer.out_channels} channels into halves for "
+                f"rows and columns; allowed: multiples of {2 * layer.heads} channels"
+            ),
+        ),
+    ),
+    BOTTLENECK: (
+        Rule(
+            lambda layer: layer.out_channels % layer.heads != 0,
+            lambda layer: (
+                f"{layer.heads} heads do not divide {layer.out_channels} channels; "
+                f"allowed: multiples of {layer.heads} channels"
+            ),
+        ),
+    ),
+}
+"""What holds for each kind of layer."""
+
+
 def layer_problem(layer: Layer) -> str | None:
     """Why this layer cannot exist, as one sentence with the values got and allowed; None if it can."""
-    return next((rule.sentence(layer) for rule in RULES if rule.broken(layer)), None)
+    return next(
+        (rule.sentence(layer) for rule in RULES_OF_KIND[layer.kind] if rule.broken(layer)), None
+    )
 
 
 def _multiples(depth: int, heads: int, ceiling: int | None) -> str:

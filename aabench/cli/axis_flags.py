@@ -8,28 +8,32 @@ from typing import Annotated, Any
 
 import typer
 
-from aabench.cases.axes import AXES, LAYER_AXES, Axis
+from aabench.cases.axes import AXES, NETWORK_AXES, STEP_AXES, Axis
 
-LAYER_PANEL = "Axes of the layer"
+NETWORK_PANEL = "Networks"
+LAYER_PANEL = "Axes of the layer, and of the networks that have them"
 STEP_PANEL = "Axes of the step"
 
 
-def with_axis_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one flag per axis; it receives them as one mapping, ``axes``.
+def with_axis_flags(
+    command: Callable[..., None], axes: Iterable[Axis] = tuple(AXES.values())
+) -> Callable[..., None]:
+    """Give a command one flag for each of some axes; it receives them as one mapping, ``axes``.
 
     The command must take ``axes: dict[str, str | None]`` as a keyword.
     """
+    chosen = list(axes)
 
     def wrapped(**given: Any) -> None:
-        axes = {name: given.pop(name) for name in AXES}
-        command(axes=axes, **given)
+        values = {axis.name: given.pop(axis.name) for axis in chosen}
+        command(axes=values, **given)
 
     own = [
         parameter
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.name != "axes"
     ]
-    flags = [_parameter(axis) for axis in AXES.values()]
+    flags = [_parameter(axis) for axis in chosen]
     wrapped.__signature__ = inspect.Signature([*_keywords(own), *flags])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {item.name: item.annotation for item in [*own, *flags]}
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
@@ -44,7 +48,7 @@ def _parameter(axis: Axis) -> inspect.Parameter:
     option = typer.Option(
         axis.flag,
         help=axis.help + _shown_default(axis),
-        rich_help_panel=LAYER_PANEL if axis in LAYER_AXES else STEP_PANEL,
+        rich_help_panel=_panel(axis),
         metavar="VALUES",
         show_default=False,
     )
@@ -54,6 +58,12 @@ def _parameter(axis: Axis) -> inspect.Parameter:
         default=None,
         annotation=Annotated[str | None, option],
     )
+
+
+def _panel(axis: Axis) -> str:
+    if axis in NETWORK_AXES:
+        return NETWORK_PANEL
+    return STEP_PANEL if axis in STEP_AXES else LAYER_PANEL
 
 
 def _shown_default(axis: Axis) -> str:

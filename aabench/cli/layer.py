@@ -7,11 +7,13 @@ import sys
 import tempfile
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aabench.cases.axes import LAYER_AXES, STEP_AXES
 from aabench.cli.axis_flags import with_axis_flags
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class LayerFormat(StrEnum):
     json = "json"
 
 
-@with_axis_flags
+@partial(with_axis_flags, axes=(*LAYER_AXES, *STEP_AXES))
 def layer_command(
     *,
     axes: dict[str, str | None],

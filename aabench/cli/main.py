@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aabench import __version__
-from aabench.cli import doctor, layer, listing, report, sweep
+from aabench.cli import calibrate, doctor, layer, listing, network, paper, report, sweep
 from aabench.errors import EXIT_INTERRUPTED, AabenchError
 
 app = typer.Typer(
@@ -39,9 +39,12 @@ def _options(
 
 app.command("sweep")(sweep.sweep_command)
 app.command("layer")(layer.layer_command)
+app.command("network")(network.network_command)
 app.command("report")(report.report_command)
+app.command("paper")(paper.paper_command)
 app.command("list")(listing.list_command)
 app.command("doctor")(doctor.doctor_command)
+app.command("calibrate")(calibrate.calibrate_command)
 
 
 def main() -> None:

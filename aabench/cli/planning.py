@@ -21,11 +21,11 @@ def show_plan(request: Request, format: OutputFormat) -> None:
     frame = planned_table(plan)
     frame.attrs = {"name": f"{request.name}, not run", "device": facts.name}
     show_results(frame, format)
-    plain = sum(case.layer.is_plain for case in plan.cases.values())
+    plain = sum(case.is_plain for case in plan.cases.values())
     seconds = estimated_seconds(plan, request.settings, facts)
     print(
         f"{len(plan.rows):,} rows, of which {len(plan.invalid):,} invalid; {len(plan.cases):,} different "
-        f"cases to measure, {plain:,} of them plain convolutions to compare with; "
+        f"cases to measure, {plain:,} of them plain, to compare with; "
         f"about {duration_text(seconds)} on {facts.name}; results would go to {request.folder}",
         file=sys.stderr,
     )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aabench.cli.axis_flags import with_axis_flags
+from aabench.cli.card_flags import PANEL, Arch, Gpu, Vram, card_target
 from aabench.cli.output import OutputFormat, show_results
 from aabench.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
+    from aabench.cost.target import Target
     from aabench.runs.request import Request
 
 DEFAULT_PROFILE = "quick"
@@ -83,6 +85,17 @@ def sweep_command(
             show_default=False,
         ),
     ] = None,
+    predict: Annotated[
+        bool,
+        typer.Option(
+            "--predict",
+            help="Predict every case and run none; files only with --out.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False,
+    gpu: Gpu = None,
+    vram: Vram = None,
+    arch: Arch = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -141,13 +154,27 @@ def sweep_command(
     }
     asked = any(value is not None for value in axes.values())
     named = profile or (None if asked else DEFAULT_PROFILE)
+    card = card_target(gpu, vram, arch)
+    runs_nothing = dry_run or predict or card is not None
     request = Request.of(
-        named, axes, settings, out=out, again=again, retry=retry, yes=yes or dry_run
+        named, axes, settings, out=out, again=again, retry=retry, yes=yes or runs_nothing
     )
     if dry_run:
         show_plan(request, format)
+    elif runs_nothing:
+        _predict(request, card, format, keep=out is not None)
     else:
         _run(request, format)
+
+
+def _predict(request: Request, card: Target | None, format: OutputFormat, *, keep: bool) -> None:
+    """Print, and with ``--out`` write, what every case is predicted to cost."""
+    from aabench.cli.planning import facts_for
+    from aabench.runs.predicted_run import predicted_run
+    from aabench.runs.predicting import target_of
+
+    target = card or target_of(facts_for(request))
+    show_results(predicted_run(request, target, keep=keep), format)
 
 
 def _run(request: Request, format: OutputFormat) -> None:

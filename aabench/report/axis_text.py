@@ -58,6 +58,9 @@ def _word(name: str, head: str, phrase: Callable[[str], str] = _same) -> AxisTex
 
 
 AXES: tuple[AxisText, ...] = (
+    _word("network", "network"),
+    _word("augment", "augmented", _named("augmented at")),
+    _word("layer", "layer", lambda kind: "" if kind == "augmented" else f"{kind} attention"),
     AxisText(
         "channels",
         ("in_channels", "out_channels"),

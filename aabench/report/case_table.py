@@ -16,7 +16,7 @@ from aabench.report.aligned_text import (
 )
 from aabench.report.axis_text import axis_column, case_phrase
 from aabench.report.digest import RATIO_OF
-from aabench.report.figure_columns import figure_columns
+from aabench.report.figure_columns import COMPARISON, figure_columns
 from aabench.report.remarks import MOST_CHARACTERS
 from aabench.report.results import Results
 from aabench.report.statuses import MEASURED, status_style
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 EXPENDABLE = (
     "params",
-    "FLOPs vs convolution",
+    f"FLOPs {COMPARISON}",
     "FLOPs",
     "spread of time",
-    "time vs convolution",
-    "memory vs convolution",
+    f"time {COMPARISON}",
+    f"memory {COMPARISON}",
 )
 """Columns that a narrow terminal goes without, the least important first."""
 

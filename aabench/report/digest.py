@@ -103,8 +103,8 @@ def extreme_rows(frame: pd.DataFrame) -> dict[str, int]:
     sought = {
         "fastest": -figures(frame, "latency_median_s"),
         "smallest": -peak_bytes(frame)[0],
-        "slowest vs convolution": figures(frame, "latency_ratio"),
-        "largest vs convolution": figures(frame, "peak_ratio"),
+        f"slowest {COMPARISON}": figures(frame, "latency_ratio"),
+        f"largest {COMPARISON}": figures(frame, "peak_ratio"),
     }
     return {
         name: int(np.nanargmax(values))

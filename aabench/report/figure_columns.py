@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 PREDICTED = "~"
 """Stands before a figure that was predicted and not measured."""
 
-COMPARISON = "vs convolution"
-"""The group of the ratios to the plain convolution that the layer replaces."""
+COMPARISON = "vs plain"
+"""The group of the ratios to the convolution that a layer replaces, or to the plain network."""
 
 MUCH_MORE = 10.0
 """A ratio to the convolution from which on the eye is drawn to it."""

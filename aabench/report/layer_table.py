@@ -11,6 +11,7 @@ from rich.text import Text
 
 from aabench.cases.part import Part
 from aabench.report.aligned_text import AlignedTable, TextColumn, fitted, prose
+from aabench.report.figure_columns import COMPARISON
 from aabench.report.quantities import (
     bytes_text,
     count_text,
@@ -88,7 +89,7 @@ def _parts(
         yield from prose(
             f"Alive at the predicted peak, {bytes_text(peak.total)}", width, style="bold"
         )
-        yield AlignedTable(fitted(_peak_columns(peak), width, EXPENDABLE)[0], width)
+        yield peak_table(peak, width)
         if peak.meaning:
             yield from prose(peak.meaning, width, style="dim")
     figures = list(_figures(row))
@@ -98,6 +99,11 @@ def _parts(
         widest = max(len(name) for name, _ in figures)
         for name, text in figures:
             yield from prose(text, width, lead=f"  {name.ljust(widest)}  ")
+
+
+def peak_table(peak: Composition, width: int) -> AlignedTable:
+    """What fills a peak, the largest first."""
+    return AlignedTable(fitted(_peak_columns(peak), width, EXPENDABLE)[0], width)
 
 
 def _part_columns(parts: Sequence[Part]) -> list[TextColumn]:
@@ -163,6 +169,7 @@ def _figures(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     latency = _number(row, "latency_median_s")
     if latency is not None:
         yield "time", seconds_text(latency, _half_width(row))
+    yield from _kernel(row)
     against = [
         f"{ratio_text(ratio)} the {name}"
         for column, name in (
@@ -173,7 +180,14 @@ def _figures(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if (ratio := _number(row, column)) is not None
     ]
     if against:
-        yield "vs convolution", ", ".join(against)
+        yield COMPARISON, ", ".join(against)
+
+
+def _kernel(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What computed the attention, and why nothing faster did."""
+    kernel, refused = row.get("kernel"), row.get("kernel_refused")
+    if isinstance(kernel, str):
+        yield "kernel", f"{kernel}, not {refused}" if isinstance(refused, str) else kernel
 
 
 def _counted(

@@ -21,7 +21,7 @@ from aabench.report.aligned_text import (
 from aabench.report.axis_text import case_phrase, constant_phrases
 from aabench.report.case_table import case_table
 from aabench.report.digest import extreme_rows, form_columns, median_columns
-from aabench.report.figure_columns import PREDICTED, figure_phrase
+from aabench.report.figure_columns import COMPARISON, PREDICTED, figure_phrase
 from aabench.report.form_ratios import BASELINE, MEMORY, TIME, FormRatios, form_ratios
 from aabench.report.quantities import duration_text
 from aabench.report.remarks import Remark, reasons, row_remarks
@@ -36,6 +36,9 @@ MANY_ROWS = 200
 
 FIRST_ROWS = 20
 
+FEWEST_FOR_INTERVAL = 6
+"""Samples that a 95 % confidence interval of the median needs: 2 / 2^6 is the first below 5 %."""
+
 MOST_REMARKS = 12
 """Different remarks of one kind that are printed; the machine formats have all."""
 
@@ -47,8 +50,8 @@ SPARED_IN_DIGEST = (
     "rows",
     "range of time",
     "range of memory",
-    "time vs convolution",
-    "memory vs convolution",
+    f"time {COMPARISON}",
+    f"memory {COMPARISON}",
 )
 """Columns of the digest that a narrow terminal goes without, the least important first."""
 
@@ -133,24 +136,36 @@ def _rows(results: Results, attrs: Mapping[Any, Any]) -> Iterator[RenderableType
         names = ", ".join(column.name for column in dropped)
         hint = f"not shown at {results.width} columns: {names}; --format csv has them"
         yield from prose(hint, results.width, style="dim")
-    yield from _legend(table)
+    yield from _legend(table, shown)
 
 
-def _legend(table: AlignedTable) -> Iterator[Text]:
+def _legend(table: AlignedTable, results: Results) -> Iterator[Text]:
     """What the figures mean, as far as they are there."""
     shown = {column.name: column for column in table.columns}
     meanings = []
     if "spread of time" in shown:
         meanings.append("time: median step ± half of its 95 % confidence interval")
+        if any(not cell for cell in shown["spread of time"].cells):
+            meanings.append(f"no ± below {FEWEST_FOR_INTERVAL} samples")
     elif "time" in shown:
         meanings.append("time: median step")
     peaks = shown["peak"].cells if "peak" in shown else ()
     if any(PREDICTED in cell for row, cell in enumerate(peaks) if row not in table.remarks):
-        meanings.append(f"{PREDICTED} predicted, not measured")
+        basis = " or ".join(_bases(results))
+        meanings.append(f"{PREDICTED} predicted, not measured" + (f": {basis}" if basis else ""))
     if any(column.group for column in table.columns):
-        meanings.append("vs convolution: times the plain convolution's")
+        of_networks = "network" in results.frame and results.frame["network"].notna().any()
+        plain = "network" if of_networks else "convolution"
+        meanings.append(f"{COMPARISON}: times the plain {plain}'s")
     if meanings:
         yield from prose("; ".join(meanings), table.width, style="dim")
+
+
+def _bases(results: Results) -> list[str]:
+    """What stands behind the predictions, in the order of the rows."""
+    if "prediction_basis" not in results.frame:
+        return []
+    return [one_line(str(basis)) for basis in results.frame["prediction_basis"].dropna().unique()]
 
 
 def _reasons(results: Results) -> Iterator[Text]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aabench.cases.case import Case
+from aabench.cases.case import LOCAL, Case
 from aabench.cases.catalogue import ATTENTIONS
 from aabench.errors import AabenchError
 from aabench.layers.attention_inputs import AttentionInputs
+from aabench.layers.local_attention import attend_locally
+from aabench.layers.local_reference import local_reference_rows
 from aabench.layers.reference import reference_rows
-from aabench.runs.subject import AUTOCAST, Subject, dtype_of
+from aabench.runs.attention_choice import resolve_attention
+from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.model import AUTOCAST, augmented_cases, dtype_of
+from aabench.runs.subject import Subject
 
 QUERIES = 64
 """Random query rows that are compared in the case itself."""
@@ -45,6 +51,24 @@ def error_bound(case: Case) -> float:
     return units * torch.finfo(dtype).eps
 
 
+def check_network(subject: Subject, facts: DeviceFacts) -> dict[str, Any]:
+    """Compare the form of every augmented convolution of a network, each kind once a worker.
+
+    Returns:
+        ``attention``: the forms that run, joined by ``+``; nothing where the network has none.
+
+    Raises:
+        WrongResult: one disagrees with the float64 reference.
+        UnsupportedCase: a form refuses a layer.
+    """
+    cases = augmented_cases(subject.model, subject.case)
+    resolved = [resolve_attention(case, facts)[0] for case in cases.values()]
+    for case in resolved:
+        check_form(case, subject.input.device)
+    forms = dict.fromkeys(case.attention for case in resolved)
+    return {"attention": "+".join(forms)} if forms else {}
+
+
 def check_form(case: Case, device: torch.device) -> None:
     """Compare a form's output, and its gradients if the mode has any, on a small map; once a worker.
 
@@ -55,17 +79,21 @@ def check_form(case: Case, device: torch.device) -> None:
     training = case.mode != "infer"
     layer = case.layer
     depths = layer.dk // layer.heads, layer.dv // layer.heads
-    identity = (case.attention, case.precision, layer.position, training, str(device), depths)
+    identity = (
+        *(case.attention, case.precision, layer.position, layer.kernel_size),
+        *(training, str(device), depths),
+    )
     if identity in _CHECKED:
         return
+    attend, reference = _attention_of(case)
     inputs = _small_inputs(case, device, requires_grad=training)
     gradient = torch.randn_like(inputs.v)
     with torch.set_grad_enabled(training), _autocast(case, device):
-        output = ATTENTIONS.load(case.attention)(*inputs)
+        output = attend(*inputs)
     _same_kind(output, inputs)
     exact_inputs = _in_float64(inputs, requires_grad=training)
     rows = torch.arange(inputs.q.shape[2], device=device)
-    exact = reference_rows(*exact_inputs, rows)
+    exact = reference(*exact_inputs, rows)
     _compare(case, "output", output, exact)
     if training:
         output.backward(gradient.to(output.dtype))
@@ -85,16 +113,25 @@ def check_case(subject: Subject, seed: int) -> dict[str, Any]:
         WrongResult: they disagree.
     """
     case = subject.case
+    attend, reference = _attention_of(case)
+    layer: Any = subject.model
     with torch.inference_mode(), _autocast(case, subject.input.device):
-        inputs = subject.layer.attention_inputs(subject.input.detach())
-        output = ATTENTIONS.load(case.attention)(*inputs)
+        inputs = layer.attention_inputs(subject.input.detach())
+        output = attend(*inputs)
     _same_kind(output, inputs)
     tokens = inputs.q.shape[2]
     picker = torch.Generator().manual_seed(seed)
     rows = torch.randperm(tokens, generator=picker)[:QUERIES].to(output.device)
-    exact = reference_rows(*_first_image(_in_float64(inputs, requires_grad=False)), rows)
+    exact = reference(*_first_image(_in_float64(inputs, requires_grad=False)), rows)
     error, bound = _compare(case, "output", output[:1, :, rows], exact)
     return {"check_error": error, "check_bound": bound}
+
+
+def _attention_of(case: Case) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
+    """What computes the attention of a layer, and what checks it."""
+    if case.layer.kind == LOCAL:
+        return attend_locally, local_reference_rows
+    return ATTENTIONS.load(case.attention), reference_rows
 
 
 def _compare(case: Case, what: str, ours: Tensor, exact: Tensor) -> tuple[float, float]:
@@ -135,7 +172,10 @@ def _small_inputs(case: Case, device: torch.device, *, requires_grad: bool) -> A
         return values.to(dtype).requires_grad_(requires_grad)
 
     tables = None
-    if layer.position == "relative":
+    if layer.kind == LOCAL:
+        shape = (heads, key_depth // 2, layer.kernel_size)
+        tables = draw(*shape, scale=key_depth**-0.5), draw(*shape, scale=key_depth**-0.5)
+    elif layer.position == "relative":
         sides = (2 * height - 1, 2 * width - 1)
         tall, wide = (draw(side, key_depth, scale=key_depth**-0.5) for side in sides)
         tables = (tall, wide)

@@ -35,3 +35,7 @@ class DeviceFacts:
         capability = values.get("capability")
         pair = None if capability is None else (int(capability[0]), int(capability[1]))
         return cls(str(values["device"]), str(values["name"]), pair)
+
+
+UNKNOWN_DEVICE = DeviceFacts("cpu", "unknown")
+"""Stands for the device of a run that does not say."""

@@ -6,7 +6,8 @@ import time
 
 from aabench.runs.device_facts import DeviceFacts
 from aabench.runs.plan import Plan
-from aabench.runs.prediction import predicted_figures
+from aabench.runs.predicting import target_of
+from aabench.runs.prediction import closed_form_figures
 from aabench.runs.settings import RunSettings
 
 OVERHEAD_SECONDS = 0.35
@@ -25,7 +26,7 @@ CUDA_FLOPS_PER_S = 1e13
 def estimated_seconds(plan: Plan, settings: RunSettings, facts: DeviceFacts) -> float:
     """Seconds that a plan should take on a device; right to about a factor of two."""
     rate = ATTAINED_SHARE * (matrix_flops_per_s() if facts.type == "cpu" else CUDA_FLOPS_PER_S)
-    predicted = predicted_figures(plan.cases, facts)
+    predicted = closed_form_figures(plan.cases, target_of(facts))
     total = 0.0
     for key in plan.cases:
         step = (predicted.get(key, {}).get("flops") or 0) / rate

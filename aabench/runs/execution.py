@@ -9,13 +9,19 @@ from typing import Any
 import torch
 
 from aabench.cases.case import Case
+from aabench.cases.network_catalogue import NO_ATTENTION
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.measuring.out_of_memory import recognise_out_of_memory
-from aabench.runs.check import WrongResult, check_case, check_form
+from aabench.runs.check import WrongResult, check_case, check_form, check_network
+from aabench.runs.hello import device_facts
 from aabench.runs.phases import Phases
-from aabench.runs.readings import Readings, first_call, read_latency, read_memory
+from aabench.runs.predicting import target_of
+from aabench.runs.prediction import PEAK, has_closed_form
+from aabench.runs.readings import Readings, first_call, read_kernel, read_latency, read_memory
+from aabench.runs.skipping import TooLarge, too_large_here
 from aabench.runs.subject import build_subject, numeric_flags
 from aabench.runs.task import Outcome, Task
+from aabench.runs.traced_prediction import case_model, predict_traced
 from aabench.runs.tracing import traced_counts
 
 
@@ -31,6 +37,8 @@ def execute(task: Task) -> Outcome:
             _measure(task, device, readings, phases)
     except UnsupportedCase as error:
         status, reason = "unsupported", str(error)
+    except TooLarge as error:
+        status, reason = "skipped", str(error)
     except WrongResult as error:
         status, reason = "wrong", str(error)
         figures |= error.figures
@@ -79,7 +87,11 @@ def _measure(task: Task, device: torch.device, readings: Readings, phases: Phase
     """Fill in the readings of this round as they come."""
     figures = readings.figures
     first_round = task.round == 0
-    has_attention = not task.case.layer.is_plain
+    if first_round and not has_closed_form(task.case):
+        with phases.phase("predicting"):
+            figures |= _traced_prediction(task)
+    of_layer = task.case.network is None
+    has_attention = of_layer and not task.case.is_plain
     if first_round and has_attention:
         with phases.phase("check"):
             check_form(task.case, device)
@@ -88,17 +100,44 @@ def _measure(task: Task, device: torch.device, readings: Readings, phases: Phase
     if first_round:
         with phases.phase("counting"):
             figures |= traced_counts(task.case)
-        if has_attention:
-            with phases.phase("check"):
+        with phases.phase("check"):
+            if has_attention:
                 figures |= check_case(subject, task.seed)
+            elif not of_layer:
+                figures |= check_network(subject, device_facts(task.device))
     with phases.phase("first call"):
         first_call_s = first_call(subject)
     if first_round:
         figures["first_call_s"] = first_call_s
         with phases.phase("memory"):
             read_memory(subject, readings)
+        if task.case.attention != NO_ATTENTION:
+            with phases.phase("kernel"):
+                read_kernel(subject, readings)
     with phases.phase("latency"):
         read_latency(subject, readings, task, first_call_s)
+
+
+def _traced_prediction(task: Task) -> dict[str, Any]:
+    """What is predicted of a case without a closed form; nothing where it cannot be traced.
+
+    Raises:
+        UsageError: there is no such network.
+        UnsupportedCase: a form refuses one of its layers.
+        TooLarge: it is predicted not to fit this machine.
+    """
+    case = task.case
+    case_model(case)
+    target = target_of(device_facts(task.device))
+    try:
+        figures = predict_traced(case, target)
+    except UsageError:
+        return {}  # data-dependent models can be measured all the same
+    needed = figures.get(PEAK)
+    problem = too_large_here(needed) if needed and target.device_type == "cpu" else None
+    if problem:
+        raise TooLarge(problem)
+    return figures
 
 
 def _unexpected(error: BaseException, figures: dict[str, Any]) -> tuple[str, str]:

@@ -28,13 +28,18 @@ MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, SEAL = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run is of: enough to make its rows again, in order."""
+    """What a run is of: enough to make its rows again, in order.
+
+    ``predicted_for`` names the device of a run that was predicted and not measured; its rows are in
+    ``results.csv`` alone.
+    """
 
     name: str
     grid: Grid
     settings: RunSettings
     version: str
     schema: int = SCHEMA_VERSION
+    predicted_for: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The manifest as JSON-ready values."""
@@ -44,6 +49,7 @@ class Manifest:
             "name": self.name,
             "grid": self.grid.to_dict(),
             "settings": self.settings.to_dict(),
+            "predicted_for": self.predicted_for,
         }
 
 
@@ -139,6 +145,7 @@ class RunFolder:
                 settings=RunSettings.of(values["settings"]),
                 version=str(values["aabench"]),
                 schema=schema,
+                predicted_for=values.get("predicted_for"),
             )
         except UsageError:
             raise

@@ -28,9 +28,26 @@ def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
     except UsageError as error:
         return {"error": str(error)}
     environment = describe_environment()
-    if facts.type == "cpu":
-        facts = replace(facts, name=str(environment["cpu"] or facts.name))
+    facts = _named(facts, environment)
     return {"device": facts.to_dict(), "environment": environment}
+
+
+def facts_here(device: str) -> DeviceFacts:
+    """The facts of a device, found out in this process, which may then hold a CUDA context.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    from aabench.measuring.environment import describe_environment
+
+    return _named(device_facts(device), describe_environment())
+
+
+def _named(facts: DeviceFacts, environment: dict[str, Any]) -> DeviceFacts:
+    """The facts of a CPU with the processor's name."""
+    if facts.type != "cpu":
+        return facts
+    return replace(facts, name=str(environment["cpu"] or facts.name))
 
 
 def device_facts(device: str) -> DeviceFacts:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aabench.cases.case import Case
-from aabench.cases.choice import Situation, choose_attention
 from aabench.cases.grid import Entry, Grid
+from aabench.runs.attention_choice import resolve_attention
 from aabench.runs.device_facts import DeviceFacts
 
 
@@ -20,7 +20,7 @@ class PlannedRow:
         entry: the point of the grid.
         case: its case with the form resolved; equal cases are measured once.
         key: the case's key, "" where there is nothing to measure.
-        plain_key: the key of the convolution it is compared with, "" for that convolution itself.
+        plain_key: the key of the convolution or plain network it is compared with, "" for that one.
         notes: what happened on the way from the axis values to the case.
     """
 
@@ -65,31 +65,8 @@ class Plan:
         key = case.key
         self.cases.setdefault(key, case)
         plain_key = ""
-        if not case.layer.is_plain:
+        if not case.is_plain:
             plain = case.plain()
             plain_key = plain.key
             self.cases.setdefault(plain_key, plain)
         self.rows.append(PlannedRow(entry, case, key, plain_key, entry.notes + notes))
-
-
-def resolve_attention(case: Case, facts: DeviceFacts) -> tuple[Case, tuple[str, ...]]:
-    """The case with ``auto`` replaced by the form that the written rule chooses, and the reason."""
-    if case.attention != "auto":
-        return case, ()
-    layer = case.layer
-    height, width = layer.attention_resolution
-    choice = choose_attention(
-        Situation(
-            device_type=facts.type,
-            capability=facts.capability,
-            precision=case.precision,
-            training=case.mode != "infer",
-            tokens=layer.tokens,
-            key_depth_per_head=layer.dk // layer.heads,
-            value_depth_per_head=layer.dv // layer.heads,
-            height=height,
-            width=width,
-            has_tables=layer.position == "relative",
-        )
-    )
-    return replace(case, attention=choice.name), (f"auto chose {choice.name}: {choice.why}",)

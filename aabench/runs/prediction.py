@@ -1,36 +1,68 @@
-"""Predicted figures of the cases of a plan, from the closed forms."""
+"""Predicted figures of cases from the closed forms, and how they stand beside what was counted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from aabench.cases.case import Case
-from aabench.cost.columns import LayerColumns
+from aabench.cases.case import AUGMENTED, Case, Layer
+from aabench.cost.columns import Labels, LayerColumns
 from aabench.cost.layers import UNKNOWN, predict_layers
-from aabench.runs.device_facts import DeviceFacts
+from aabench.cost.prediction import LABELLED, LATENCY, MEMORY, NO_CLOSED_FORM
+from aabench.cost.target import Target
 
-COUNTS = ("params", "macs", "flops", "flops_forward")
+Figures = dict[str, Any]
+
 PEAK = "predicted_peak_bytes"
 
+COUNTS = ("params", "macs", "flops", "flops_forward")
 
-def predicted_figures(cases: dict[str, Case], facts: DeviceFacts) -> dict[str, dict[str, Any]]:
-    """Counts and predicted peak by key; what has no closed form is absent.
+
+def predicted_row(case: Case, figures: Figures, target: Target) -> Figures:
+    """A case as a row of results that nothing was measured of."""
+    is_known = PEAK in figures or case.compile
+    return {
+        "status": "predicted",
+        "reason": None if is_known else NO_CLOSED_FORM,
+        **figures,
+        "device": target.label,
+        "warnings": [],
+        "sample_warnings": [],
+    }
+
+
+def has_closed_form(case: Case) -> bool:
+    """Whether the closed forms know the kind of thing that this case is."""
+    return isinstance(case.subject, Layer) and case.subject.kind == AUGMENTED
+
+
+def closed_form_figures(cases: Mapping[str, Case], target: Target) -> dict[str, Figures]:
+    """The predicted columns of those cases that are augmented convolutions, by key.
 
     Nobody has written a closed form for what torch.compile makes of a layer's memory.
-
-    Args:
-        cases: resolved cases by key.
-        facts: the device they are predicted for.
     """
+    cases = {key: case for key, case in cases.items() if has_closed_form(case)}
     if not cases:
         return {}
-    predicted = predict_layers(LayerColumns.from_cases(list(cases.values()), facts.type))
-    figures: dict[str, dict[str, Any]] = {}
-    for index, (key, case) in enumerate(cases.items()):
-        names = COUNTS if case.compile else (*COUNTS, PEAK)
-        values = {name: predicted[name][index].item() for name in names}
-        figures[key] = {name: value for name, value in values.items() if value != UNKNOWN}
+    layers = LayerColumns.from_cases(
+        list(cases.values()), target.device_type, target.threads, target.capability
+    )
+    predicted = predict_layers(layers, ceilings=target.bands.ceilings)
+    predicted |= target.bands.apply(predicted, layers)
+    names = [name for name in (*COUNTS, *MEMORY, *LATENCY, *LABELLED) if name in predicted]
+    figures: dict[str, Figures] = {}
+    for row, (key, case) in enumerate(cases.items()):
+        values = {name: _value(predicted[name], row) for name in names}
+        figures[key] = {
+            name: value
+            for name, value in values.items()
+            if value not in (UNKNOWN, "") and (name in COUNTS or not case.compile)
+        }
     return figures
+
+
+def _value(column: Any, row: int) -> Any:
+    return column.at(row) if isinstance(column, Labels) else column[row].item()
 
 
 def counts_remark(case: Case, figures: dict[str, Any]) -> str | None:
@@ -40,7 +72,7 @@ def counts_remark(case: Case, figures: dict[str, Any]) -> str | None:
     pads for a fused CPU kernel does not pad there.
     """
     traced = figures.get("traced_macs")
-    if traced is None:
+    if traced is None or not has_closed_form(case):
         return None
     columns = LayerColumns.from_cases([case], "meta")
     predicted = predict_layers(columns)["macs_forward"][0].item()

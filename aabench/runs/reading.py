@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from aabench.cases.columns import DTYPES
 from aabench.errors import RunError, UsageError
-from aabench.runs.device_facts import DeviceFacts
-from aabench.runs.folder import TABLE, RunFolder
+from aabench.runs.device_facts import UNKNOWN_DEVICE, DeviceFacts
+from aabench.runs.folder import TABLE, Manifest, RunFolder
 from aabench.runs.plan import Plan
 from aabench.runs.table import merge_records, table_of, typed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UNKNOWN_DEVICE = DeviceFacts("cpu", "unknown")
 
 
 def load_run(path: str | Path) -> pd.DataFrame:
@@ -38,7 +36,7 @@ def load_run(path: str | Path) -> pd.DataFrame:
     manifest = folder.manifest()
     environment = folder.environment()
     facts = device_of(environment)
-    frame = _stored_table(folder)
+    frame = _stored_table(folder, manifest)
     complete = frame is not None
     if frame is None:
         plan = Plan.of(manifest.grid, facts)
@@ -81,15 +79,21 @@ def write_table(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _stored_table(folder: RunFolder) -> pd.DataFrame | None:
+def _stored_table(folder: RunFolder, manifest: Manifest) -> pd.DataFrame | None:
     """The table of a complete run from its CSV, if neither it nor the records changed since.
 
-    Merging a hundred thousand records takes many times as long as reading what came of them.
+    Merging a hundred thousand records takes many times as long as reading what came of them. A run
+    that was only predicted has no records.
     """
     import pandas as pd
 
-    if not folder.is_sealed:
+    if manifest.predicted_for is None and not folder.is_sealed:
         return None
+    if not (folder.path / TABLE).exists():
+        raise UsageError(
+            f"{folder.path} was to hold a prediction, which was cut short",
+            instead="predict it again",
+        )
     plain = {name: kind for name, kind in DTYPES.items() if kind != "boolean"}
     return typed(pd.read_csv(folder.path / TABLE, dtype=plain))
 

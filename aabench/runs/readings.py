@@ -15,11 +15,13 @@ from aabench.measuring.cuda_latency import CudaLatencyMeasurement, measure_cuda_
 from aabench.measuring.cuda_memory import measure_cuda_memory
 from aabench.measuring.energy import EnergyMeasurement, measure_energy
 from aabench.measuring.first_call import first_call_seconds
+from aabench.measuring.kernels.kernel_record import record_kernel
 from aabench.measuring.memory import MemoryMeasurement
 from aabench.measuring.nvml import GpuReader
 from aabench.measuring.warning_rules import (
     Remark,
     gpu_remarks,
+    kernel_remarks,
     latency_remarks,
     memory_remarks,
 )
@@ -70,6 +72,13 @@ def _memory(subject: Subject) -> MemoryMeasurement:
     if device.type == "cpu":
         return measure_cpu_memory(subject, subject.base_tensors, warmup_calls=0)
     return measure_cuda_memory(subject, subject.base_tensors, CudaAllocator(device), warmup_calls=1)
+
+
+def read_kernel(subject: Subject, readings: Readings) -> None:
+    """Which kernel computes the attention of a subject that has one and has run once."""
+    record = record_kernel(subject, subject.input.device)
+    readings.figures |= {"kernel": record.kernel, "kernel_refused": record.refused}
+    readings.remarks += kernel_remarks(record.kernel)
 
 
 def read_latency(subject: Subject, readings: Readings, task: Task, first_s: float | None) -> None:

@@ -70,7 +70,7 @@ class Request:
             **base_settings,
             **{key: value for key, value in settings.items() if value is not None},
         }
-        floor = merged.pop(FLOOR, 0)
+        floor = merged.pop(FLOOR, None)
         run_settings = RunSettings.of(merged)
         grid = Grid.of(given, min_key_depth_per_head=floor)
         _check_size(grid, yes)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aabench.errors import UsageError
-from aabench.measuring.available_memory import available_bytes
 from aabench.measuring.comparability import environment_differences
 from aabench.runs.device_facts import DeviceFacts
 from aabench.runs.executor import Executor
@@ -17,13 +16,12 @@ from aabench.runs.ledger import Ledger
 from aabench.runs.lock import FolderLock
 from aabench.runs.plan import Plan
 from aabench.runs.pooling import pooled_figures
-from aabench.runs.prediction import counts_remark, predicted_figures
+from aabench.runs.predicting import target_of
+from aabench.runs.prediction import closed_form_figures, counts_remark
 from aabench.runs.request import Request
 from aabench.runs.settings import RunSettings
+from aabench.runs.skipping import too_large_here
 from aabench.runs.task import Outcome, Task
-
-SKIP_SHARE = 0.8
-"""A CPU case predicted to need more than this share of the available memory is not run."""
 
 
 class Observer(Protocol):
@@ -93,7 +91,7 @@ class Sweep:
             facts = DeviceFacts.from_dict(greeting["device"])
             plan = Plan.of(self._request.grid, facts)
             # Sizes that overflow are found here, before anything is written.
-            self._predicted = predicted_figures(plan.cases, facts)
+            self._predicted = closed_form_figures(plan.cases, target_of(facts))
             if self._request.again:
                 self._folder.discard()
             self._prepare_manifest()
@@ -167,13 +165,7 @@ class Sweep:
         needed = self._predicted.get(key, {}).get("predicted_peak_bytes")
         if facts.type != "cpu" or needed is None:
             return None
-        available = available_bytes()
-        if needed <= SKIP_SHARE * available:
-            return None
-        return (
-            f"predicted to need {needed:,} bytes, more than {SKIP_SHARE:.0%} of the {available:,} "
-            "bytes available on this machine"
-        )
+        return too_large_here(needed)
 
     def _store(self, task: Task, outcome: Outcome) -> None:
         """Put an outcome on disk, with what was predicted and what all rounds say together."""
@@ -233,6 +225,11 @@ def check_same_run(manifest: Manifest, request: Request) -> None:
         UsageError: the folder's grid or settings are not the request's.
     """
     folder = request.folder
+    if manifest.predicted_for is not None:
+        raise UsageError(
+            f"{folder} holds a prediction, for {manifest.predicted_for}",
+            instead="give another --out folder, or --again to put it aside",
+        )
     if manifest.grid != request.grid:
         differing = [
             name

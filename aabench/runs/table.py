@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from aabench.cases.case import Layer
 from aabench.cases.columns import COLUMN_NAMES, DTYPES
+from aabench.cases.network import SETTINGS, Network
 from aabench.runs.folder import Record
 from aabench.runs.plan import Plan, PlannedRow
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Figures = dict[str, Any]
+
+PREDICTED_BESIDE = (
+    ("predicted_peak_bytes", "peak_allocated_bytes", "peak_error"),
+    ("predicted_step_peak_bytes", "step_peak_bytes", "step_peak_error"),
+)
+"""Predicted and measured columns, and the column of the prediction's relative error."""
 
 NOT_YET = "not measured yet: give the same command again to go on"
 
@@ -63,27 +71,20 @@ def _row(planned: PlannedRow, results: dict[str, Figures]) -> Figures:
     row.update(figures)
     row["warnings"] = " | ".join([*figures["warnings"], *figures["sample_warnings"]]) or None
     _compare(row, results.get(planned.plain_key))
+    for predicted, measured, error in PREDICTED_BESIDE:
+        if row.get(measured) and row.get(predicted) is not None:
+            row[error] = row[predicted] / row[measured] - 1
     return row
 
 
 def _case_columns(planned: PlannedRow) -> Figures:
-    case, layer, entry = planned.case, planned.case.layer, planned.entry
+    case, entry = planned.case, planned.entry
+    subject = case.subject
     return {
         "notes": " | ".join(planned.notes) or None,
-        "in_channels": layer.in_channels,
-        "out_channels": layer.out_channels,
-        "kernel_size": layer.kernel_size,
-        "stride": layer.stride,
-        "downsample": layer.downsample,
-        "heads": layer.heads,
-        "dk": layer.dk,
-        "dv": layer.dv,
+        **(_layer_columns(subject) if isinstance(subject, Layer) else _network_columns(subject)),
         "kappa": None if entry.kappa is None else float(entry.kappa),
         "upsilon": None if entry.upsilon is None else float(entry.upsilon),
-        "position": layer.position,
-        "height": layer.height,
-        "width": layer.width,
-        "tokens": layer.tokens,
         "batch": case.batch,
         "mode": case.mode,
         "precision": case.precision,
@@ -95,8 +96,32 @@ def _case_columns(planned: PlannedRow) -> Figures:
     }
 
 
+def _network_columns(network: Network) -> Figures:
+    """What was changed of a network; its own settings are empty."""
+    names = ("augment", "height", "width", *SETTINGS)
+    return {"network": network.name, **{name: getattr(network, name) for name in names}}
+
+
+def _layer_columns(layer: Layer) -> Figures:
+    return {
+        "layer": layer.kind,
+        "in_channels": layer.in_channels,
+        "out_channels": layer.out_channels,
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "downsample": layer.downsample,
+        "heads": layer.heads,
+        "dk": layer.dk,
+        "dv": layer.dv,
+        "position": layer.position,
+        "height": layer.height,
+        "width": layer.width,
+        "tokens": layer.tokens,
+    }
+
+
 def _compare(row: Figures, plain: Figures | None) -> None:
-    """Set a layer beside the convolution it replaces."""
+    """Set a layer beside the convolution it replaces, a network beside the one without attention."""
     if plain is None:
         return
     for column, ratio in (
@@ -110,7 +135,7 @@ def _compare(row: Figures, plain: Figures | None) -> None:
             row[ratio] = ours / theirs
     if row.get("latency_ratio") and plain["sample_warnings"]:
         doubts = "; ".join(remark.partition(" — ")[0] for remark in plain["sample_warnings"])
-        remark = f"the convolution it is compared with: {doubts} — doubt the ratio of times"
+        remark = f"what it is compared with: {doubts} — doubt the ratio of times"
         row["warnings"] = " | ".join(filter(None, [row["warnings"], remark]))
 
 

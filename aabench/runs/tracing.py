@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aabench.cases.case import Case
 from aabench.errors import AabenchError
-from aabench.runs.subject import build_layer
+from aabench.runs.model import build_model, input_shape
 
 
 def traced_counts(case: Case) -> dict[str, Any]:
@@ -22,15 +22,14 @@ def traced_counts(case: Case) -> dict[str, Any]:
     Returns:
         ``params`` and, where the form could be traced, ``traced_macs``.
     """
-    shape = case.layer
     plain_numbers = replace(case, precision="fp32", memory_format="contiguous", compile=False)
-    layer = build_layer(plain_numbers, torch.device("meta"))
-    figures: dict[str, Any] = {"params": sum(p.numel() for p in layer.parameters())}
-    x = torch.empty((case.batch, shape.in_channels, shape.height, shape.width), device="meta")
+    model = build_model(plain_numbers, torch.device("meta")).eval()
+    figures: dict[str, Any] = {"params": sum(p.numel() for p in model.parameters())}
+    x = torch.empty(input_shape(case), device="meta")
     counter = FlopCounterMode(display=False)
     try:
         with torch.inference_mode(), counter:
-            layer(x)
+            model(x)
     except (AabenchError, RuntimeError):  # outside code need not run on the meta device
         return figures
     figures["traced_macs"] = counter.get_total_flops() // 2

@@ -99,7 +99,7 @@ def test_extremes_are_found_among_rows_with_gaps() -> None:
     frame.loc[0, "latency_median_s"] = np.nan
     found = extreme_rows(frame)
     assert found["fastest"] == frame["latency_median_s"].idxmin()
-    assert found["largest vs convolution"] == frame["peak_ratio"].idxmax()
+    assert found["largest vs plain"] == frame["peak_ratio"].idxmax()
     assert extreme_rows(frame.drop(columns=["latency_median_s"])).get("fastest") is None
 
 

@@ -240,5 +240,5 @@ def test_a_doubtful_convolution_is_said_beside_the_ratio(tmp_path):
     )
     frame = run(made, request(tmp_path, rounds=1))
     assert (
-        frame["warnings"].str.contains("the convolution it is compared with: only 3 samples").all()
+        frame["warnings"].str.contains("what it is compared with: only 3 samples").all()
     )
