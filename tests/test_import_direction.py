@@ -20,6 +20,7 @@ ALLOWED = {
     "networks": {"errors", "cases", "layers"},
     "published": {"errors", "cases", "layers", "cost", "networks"},
     "runs": {"errors", "cases", "layers", "cost", "measuring", "networks"},
+    "fitting": {"errors", "cases", "cost", "measuring", "networks"},
     "report": {"errors", "cases"},
     "cli": {
         "errors",
@@ -30,6 +31,7 @@ ALLOWED = {
         "networks",
         "published",
         "runs",
+        "fitting",
         "report",
     },
 }

@@ -304,11 +304,9 @@ def _print_csv(view: _View) -> None:
 
 
 def _print_markdown(view: _View) -> None:
-    from aabench.report.markdown_text import markdown_row
+    from aabench.report.records import write_markdown
 
-    rows = _rows(view)
-    for cells in (rows.columns, ["---"] * len(rows.columns), *rows.astype(object).to_numpy()):
-        print(markdown_row(["" if cell is None else str(cell) for cell in cells]), end="")
+    write_markdown(_rows(view), sys.stdout)
 
 
 _SHOW = {

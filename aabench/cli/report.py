@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aabench.cli.output import OutputFormat, show_results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def report_command(
@@ -18,8 +21,14 @@ def report_command(
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
     ),
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions", help="How far off the run's predictions were, by form and size."
+        ),
+    ] = False,
 ) -> None:
-    """Print the results of a run again.
+    """Print the results of a run again, or how good its predictions were.
 
     Example: aabench report results/mine --format csv > mine.csv
     """
@@ -30,4 +39,23 @@ def report_command(
         print(f"aabench: {problem}", file=sys.stderr)
     if not frame.attrs["complete"]:
         print("aabench: this run is not complete; its command resumes it", file=sys.stderr)
-    show_results(frame, format)
+    if predictions:
+        _show_predictions(frame, format)
+    else:
+        show_results(frame, format)
+
+
+def _show_predictions(frame: pd.DataFrame, format: OutputFormat) -> None:
+    from aabench.report.prediction_table import prediction_errors, prediction_table
+    from aabench.report.records import write_csv, write_json, write_markdown
+    from aabench.report.terminal import print_to
+
+    if format is OutputFormat.table:
+        print_to(sys.stdout, lambda width: prediction_table(frame, width=width))
+        return
+    writers = {
+        OutputFormat.csv: write_csv,
+        OutputFormat.json: write_json,
+        OutputFormat.md: write_markdown,
+    }
+    writers[format](prediction_errors(frame), sys.stdout)

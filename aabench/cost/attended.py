@@ -6,8 +6,9 @@ import numpy as np
 
 from aabench.cost.attention import Attention, AttentionForm, Gradients, Telling
 from aabench.cost.cast_convolution import CastConvolution
+from aabench.cost.columns import Column
 from aabench.cost.groups import Setting
-from aabench.cost.shapes import ENCODING_INPUT, LayerShapes
+from aabench.cost.shapes import ENCODING_INPUT, EXTRA_CHANNELS, LayerShapes
 from aabench.cost.timeline import GRADIENTS, INPUT, KQV, OUTPUT, WORKSPACE, Block, Timeline
 
 
@@ -92,12 +93,18 @@ class AttendedBranch:
         if setting.pools:
             pixels = memory.allocate(INPUT, self._shapes.pooled * self._execution.stored)
         if setting.position in ENCODING_INPUT:
-            assert self._shapes.kqv is not None
-            encoded = memory.allocate(INPUT, self._shapes.kqv.inputs * self._execution.stored)
-            if pixels:
-                memory.free(pixels)
-            pixels = encoded
+            pixels = self._encoded(pixels)
         return pixels
+
+    def _encoded(self, pixels: Block | None) -> Block:
+        """The input with positions in it, made from a code that all images share."""
+        memory, stored, kqv = self._memory, self._execution.stored, self._shapes.kqv
+        assert kqv is not None
+        extra = EXTRA_CHANNELS[self._setting.position]
+        code = memory.allocate(WORKSPACE, (extra or kqv.in_channels) * kqv.in_pixels * stored)
+        encoded = memory.allocate(INPUT, kqv.inputs * stored)
+        memory.free(code, *([pixels] if pixels else []))
+        return encoded
 
     def _mixed(self, values: Block, form: AttentionForm) -> CastConvolution:
         """The heads merged into channels, and the convolution over them."""
@@ -159,14 +166,26 @@ class AttendedBranch:
     def _gradient_of_input(self, of_pixels: Block) -> Block:
         """Back through casting, encoding and pooling; what autocast shares is cast by the layer."""
         setting, memory, shapes = self._setting, self._memory, self._shapes
-        steps = []
         assert shapes.kqv is not None
         if self._execution.casts and (setting.pools or setting.position in ENCODING_INPUT):
-            steps.append(shapes.kqv.inputs * self._execution.stored)
-        if setting.pools:
-            steps.append(shapes.inputs * self._execution.stored)
-        for size in steps:
-            following = memory.allocate(GRADIENTS, size)
-            memory.free(of_pixels)
-            of_pixels = following
-        return of_pixels
+            of_pixels = self._exchanged(of_pixels, shapes.kqv.inputs)
+        if not setting.pools:
+            return of_pixels
+        copies = []
+        if EXTRA_CHANNELS[setting.position] and not is_contiguous_slice(setting):
+            size = shapes.pooled * self._execution.stored
+            copies = [memory.allocate(WORKSPACE, size)]  # pooling wants a contiguous gradient
+        of_input = self._exchanged(of_pixels, shapes.inputs)
+        memory.free(*copies)
+        return of_input
+
+    def _exchanged(self, gradient: Block, elements: Column) -> Block:
+        """A gradient as it is stored, for one that goes."""
+        stored = self._memory.allocate(GRADIENTS, elements * self._execution.stored)
+        self._memory.free(gradient)
+        return stored
+
+
+def is_contiguous_slice(setting: Setting) -> bool:
+    """Whether some channels of a tensor are contiguous: those of a single image are."""
+    return setting.is_single_image and not setting.execution.channels_last

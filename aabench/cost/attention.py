@@ -158,6 +158,10 @@ class AttentionForm(Protocol):
         """Whether the attended values lie channels before pixels, as the next convolution wants them."""
         ...
 
+    def knows_memory(self, device_type: str) -> bool:
+        """Whether ``memory`` is what happens on a type of device; if not, only MACs are known there."""
+        return True
+
     def macs(self, attention: Attention) -> dict[str, Macs]:
         """MACs as executed, by part: ``logits``, ``position logits`` and ``values``."""
         ...

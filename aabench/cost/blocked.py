@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aabench.cost.attention import Attention, Gradients, Macs, Telling
+from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling
 from aabench.cost.columns import Column
 from aabench.cost.execution import SINGLE
 from aabench.cost.rounding import parts_of
@@ -29,7 +29,7 @@ BUFFER_BYTES = 16 * 2**20
 """What a block's logits, queries and results, and in backward their gradients, may take together."""
 
 
-class BlockedForm:
+class BlockedForm(AttentionForm):
     """No full map at any time."""
 
     def merges_without_copy(self, attention: Attention) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
+from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling, plain_macs
 from aabench.cost.products import LogitsProduct, ValuesProduct
 from aabench.cost.row_column_logits import RowColumnLogits, row_column_macs
 from aabench.cost.timeline import GRADIENTS, LOGITS, SOFTMAX, Block, Timeline
 
 
-class BroadcastForm:
+class BroadcastForm(AttentionForm):
     """Three maps at most: the logits, their sum with the positions, and the weights."""
 
     def merges_without_copy(self, attention: Attention) -> bool:

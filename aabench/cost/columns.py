@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aabench.cases.case import OPTIMIZERS, Case
-from aabench.cost.execution import default_threads
+from aabench.cost.execution import Capability, default_threads
 from aabench.errors import UsageError
 
 Column = NDArray[Any]
@@ -86,6 +86,8 @@ class LayerColumns:
         position: and all names down to ``optimizer``; the last counts in ``train`` only.
         device_type: whose memory is predicted: ``cpu``, ``cuda`` or another of torch's names.
         threads: CPU threads, for each of which some kernels take scratch memory.
+        capability: of the CUDA device, such as (9, 0): it decides which kernels run. None where there
+            is no such device or it is not known.
 
     """
 
@@ -108,6 +110,7 @@ class LayerColumns:
     optimizer: Labels
     device_type: str
     threads: int
+    capability: Capability | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in (*SIZES, *LABELS)}
@@ -119,7 +122,11 @@ class LayerColumns:
 
     @classmethod
     def from_cases(
-        cls, cases: Sequence[Case], device_type: str = "cpu", threads: int | None = None
+        cls,
+        cases: Sequence[Case],
+        device_type: str = "cpu",
+        threads: int | None = None,
+        capability: Capability | None = None,
     ) -> LayerColumns:
         """The columns of single cases.
 
@@ -127,6 +134,7 @@ class LayerColumns:
             cases: resolved cases.
             device_type: see the attribute.
             threads: see the attribute; by default as many as torch would use here.
+            capability: see the attribute.
 
         Raises:
             UsageError: a size that 64 bits do not hold.
@@ -145,6 +153,7 @@ class LayerColumns:
             optimizer=Labels.of([case.optimizer or OPTIMIZERS[0] for case in cases]),
             device_type=device_type,
             threads=default_threads() if threads is None else threads,
+            capability=capability,
         )
 
     def take(self, rows: Column) -> LayerColumns:

@@ -23,6 +23,8 @@ ITEM_SIZES = {
 }
 """Bytes of a stored number (parameters, input) and of a computed one, by precision."""
 
+Capability = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -33,6 +35,7 @@ class Execution:
         precision: a name of ``aabench.cases.case.PRECISIONS``.
         channels_last: whether channels are innermost in memory.
         threads: CPU threads that share the work; some kernels take scratch memory for each.
+        capability: of a CUDA device, as far as it is known: it decides which kernels run.
 
     """
 
@@ -40,6 +43,7 @@ class Execution:
     precision: str
     channels_last: bool
     threads: int
+    capability: Capability | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ITEM_SIZES:

@@ -79,7 +79,7 @@ def explain(case: Case, device_type: str = "cpu", threads: int | None = None) ->
 
     """
     case = case.canonical()
-    _check(case)
+    _check(case, device_type)
     columns = LayerColumns.from_cases([case], device_type, threads)
     predicted = predict_layers(columns, composition=True)
     figures: dict[str, Any] = {name: values[0].item() for name, values in predicted.items()}
@@ -95,7 +95,7 @@ def explain(case: Case, device_type: str = "cpu", threads: int | None = None) ->
     )
 
 
-def _check(case: Case) -> None:
+def _check(case: Case, device_type: str) -> None:
     layer = case.layer
     problem = layer_problem(layer)
     if problem is not None:
@@ -107,9 +107,11 @@ def _check(case: Case) -> None:
             "auto has to be resolved before a case is explained",
             instead="see aabench.cases.choice.choose_attention",
         )
-    unknown = None
-    if closed_form(case.attention) is None:
+    unknown, form = None, closed_form(case.attention)
+    if form is None:
         unknown = f"the attention form {case.attention!r}"
+    elif not form.knows_memory(device_type):
+        unknown = f"the memory of the attention form {case.attention!r} on {device_type}"
     if layer.position not in EXTRA_CHANNELS:
         unknown = f"the position encoding {layer.position!r}"
     if unknown:

@@ -1,15 +1,17 @@
 """The closed form of `factored`: position logits as extra columns of q and k for a fused kernel.
 
 No map is stored: q and k grow to E = dk/Nh + H + W columns, padded. On the CPU the kernel wants
-values as deep; on CUDA the flash kernel does too, where E is small enough for it.
+values as deep; on CUDA the flash kernel does too, where it is the one that runs: that depends on the
+card, and where no card is named, flash is assumed wherever E is small enough for it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from aabench.cost.attention import Attention, Gradients, Macs, Telling
+from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling
 from aabench.cost.columns import Column
+from aabench.cost.cuda_kernels import fused_depths
 from aabench.cost.fused_kernel import FusedInputs, FusedKernel, fused_macs
 from aabench.cost.rounding import padded_to
 from aabench.cost.row_column_logits import RowColumnLogits, row_column_macs
@@ -25,7 +27,7 @@ WIDEST_FLASH = 256
 """The largest E that the flash kernel takes on CUDA."""
 
 
-class FactoredForm:
+class FactoredForm(AttentionForm):
     """No full map at any time: E numbers a query and a key."""
 
     def merges_without_copy(self, attention: Attention) -> bool:
@@ -85,6 +87,8 @@ def _padded_depths(attention: Attention) -> tuple[Column, Column]:
     common = np.maximum(keys, padded_to(attention.value_depth, DEPTH_STEP))
     if attention.execution.device_type != "cuda":
         return common, common
+    if attention.execution.capability is not None:
+        return fused_depths(attention)
     own = padded_to(attention.value_depth, VALUE_STEP_BYTES // attention.item)
     if not attention.execution.is_half:
         return keys, own

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aabench.cases.axes import AxisValue
-from aabench.cases.case import NO_ATTENTION
 from aabench.cases.choice import AUTO, Situation, choose_attention
 from aabench.cases.depths import exact_ratio
 from aabench.cases.grid import Grid
+from aabench.cases.network_catalogue import NO_ATTENTION
 from aabench.cases.validity import RULES
 from aabench.cost.columns import LABELS, Column, Labels, LayerColumns
 from aabench.cost.distinct import distinct
-from aabench.cost.execution import default_threads
+from aabench.cost.execution import Capability, default_threads
 from aabench.cost.rounding import parts_of
 from aabench.cost.shapes import WITH_TABLES
 
@@ -45,8 +45,14 @@ class GridColumns:
     was_rounded: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, grid: Grid, device_type: str = "cpu", threads: int | None = None) -> GridColumns:
-        """All entries of a grid; see ``LayerColumns`` for the device and its threads."""
+    def of(
+        cls,
+        grid: Grid,
+        device_type: str = "cpu",
+        threads: int | None = None,
+        capability: Capability | None = None,
+    ) -> GridColumns:
+        """All entries of a grid of augmented convolutions; see ``LayerColumns`` for the device."""
         product = _Product(grid)
         names = ("in_channels", "kernel_size", "stride", "downsample", "heads", "batch")
         sizes: dict[str, Any] = {name: product.numbers(name) for name in names}
@@ -62,6 +68,7 @@ class GridColumns:
             **labels,
             device_type=device_type,
             threads=default_threads() if threads is None else threads,
+            capability=capability,
         )
         possible = ~np.any([rule.broken(layers) for rule in RULES], axis=0)
         return cls(
@@ -121,7 +128,7 @@ class _Product:
 
     def __init__(self, grid: Grid) -> None:
         self._axes = grid.axes
-        self._floor = grid.min_key_depth_per_head
+        self._floor = grid.min_key_depth_per_head or 0
         self.shape = tuple(len(values) for values in grid.axes.values())
 
     def numbers(self, name: str, side: int | None = None) -> Column:
@@ -213,7 +220,7 @@ def _situation(layers: LayerColumns, row: int) -> Situation:
     heads = int(layers.heads[row])
     return Situation(
         device_type=layers.device_type,
-        capability=None,
+        capability=layers.capability,
         precision=layers.precision.at(row),
         training=layers.mode.at(row) != "infer",
         tokens=height * width,

@@ -117,6 +117,7 @@ def _setting(layers: LayerColumns, flags: dict[str, NDArray[np.bool_]], row: int
             precision=layers.precision.at(row),
             channels_last=layers.memory_format.at(row) == "channels-last",
             threads=layers.threads,
+            capability=layers.capability,
         ),
         **values,
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from aabench.cost.attended import AttendedBranch
+from aabench.cost.attended import AttendedBranch, is_contiguous_slice
 from aabench.cost.attention import AttentionForm
 from aabench.cost.cast_convolution import CastConvolution
 from aabench.cost.columns import Column
 from aabench.cost.groups import Setting
-from aabench.cost.shapes import LayerShapes
+from aabench.cost.shapes import ENCODING_INPUT, LayerShapes
 from aabench.cost.timeline import (
     CUDA_GRANULE,
     GRADIENTS,
@@ -45,6 +45,7 @@ class LayerStep:
     Attributes:
         memory: the timeline, told to its end.
         base: bytes alive before the step.
+        begin: the moment of the timeline at which the step begins.
         saved: the blocks that the forward pass leaves for the backward pass, output apart; none in
             inference.
 
@@ -60,6 +61,7 @@ class LayerStep:
         )
         self._allocate_base()
         self.base: Column = self.memory.live
+        self.begin = self.memory.moment
         self.saved: list[Block] = []
         self._attended: AttendedBranch | None = None
         self._convolved: CastConvolution | None = None
@@ -106,10 +108,15 @@ class LayerStep:
 
     def _cast_input(self) -> Block | None:
         """The input as autocast keeps it for every reader, because it is a leaf that trains."""
-        setting = self._setting
-        if not (self._execution.casts and setting.trains) or setting.pools:
+        if not self._setting.trains or not self._shares_cast():
             return None
         return self.memory.allocate(INPUT, self._shapes.inputs * self._execution.computed)
+
+    def _shares_cast(self) -> bool:
+        """Whether autocast casts the layer's input once for convolution and attention alike."""
+        setting = self._setting
+        changes_input = setting.pools or setting.position in ENCODING_INPUT
+        return self._execution.casts and not changes_input
 
     def _concatenated(self, outputs: list[Block]) -> Block:
         if len(outputs) == 1:
@@ -124,14 +131,14 @@ class LayerStep:
         weights: list[Block] = []
         of_input = None
         joined = self._attended is not None and self._convolved is not None
-        is_slice = joined and not self._is_contiguous_slice()
+        is_slice = joined and not is_contiguous_slice(self._setting)
         if self._convolved is not None:
             gradient = None
             if is_slice:
                 gradient = memory.allocate(GRADIENTS, self._convolved.output.size)
             of_input, of_weight = self._convolved.backward(gradient)
             weights.append(of_weight)
-            if self._execution.casts and self._setting.pools:
+            if self._execution.casts and not self._shares_cast():
                 of_input = self._cast_gradient(of_input)
         if self._attended is not None:
             more, of_weights = self._attended.backward(is_slice)
@@ -141,13 +148,9 @@ class LayerStep:
             else:
                 memory.free(more)
         assert of_input is not None
-        if self._execution.casts and not self._setting.pools:
+        if self._shares_cast():
             self._cast_gradient(of_input)
         return weights
-
-    def _is_contiguous_slice(self) -> bool:
-        """Whether some channels of a gradient are contiguous: those of a single image are."""
-        return self._setting.is_single_image and not self._execution.channels_last
 
     def _cast_gradient(self, gradient: Block) -> Block:
         """The gradient of the input as it was before autocast."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
+from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.products import LogitsProduct, ValuesProduct
 from aabench.cost.row_column_logits import offset_macs
@@ -16,7 +16,7 @@ from aabench.cost.timeline import (
 )
 
 
-class MaterializedForm:
+class MaterializedForm(AttentionForm):
     """Four maps at most: the logits, one axis done, the other repeated and then copied into order."""
 
     def merges_without_copy(self, attention: Attention) -> bool:

@@ -1,4 +1,4 @@
-"""Prediction of a grid: a table with one row per case, nothing run; the public ``aabench.predict``."""
+"""Prediction of a grid of layers: a table with one row per case, in columns, nothing run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aabench.cost.grid_columns import GridColumns
 from aabench.cost.layers import UNKNOWN, predict_layers
 from aabench.cost.rounding import parts_of
 from aabench.cost.sentences import SEPARATOR, Sentences
+from aabench.cost.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,54 +28,51 @@ MEMORY = (
     "predicted_base_bytes",
     "predicted_step_peak_bytes",
     "predicted_peak_bytes",
+    "predicted_peak_low_bytes",
+    "predicted_peak_high_bytes",
     "maps_at_peak",
 )
-"""What it says of memory; missing where torch.compile wraps the layer."""
+"""What it says of memory; missing where torch.compile wraps the layer, as is all that follows."""
 
-COMPILED_NOTE = "memory is not predicted for what torch.compile makes of a layer"
+LATENCY = ("predicted_latency_s", "predicted_latency_low_s", "predicted_latency_high_s")
+"""What the bands say of time, where the ceilings of the device are known."""
 
-NO_CLOSED_FORM = "this attention form or position encoding has no closed form: measure the case"
+LABELLED = ("bound", "prediction_basis")
+"""What they say in words."""
+
+COMPILED_NOTE = "memory and time are not predicted for what torch.compile makes of a layer"
+
+NO_CLOSED_FORM = (
+    "this attention form or position encoding has no closed form on this device: measure the case"
+)
 
 
-def predict(
-    *,
-    min_key_depth_per_head: int = 0,
-    device: str = "cpu",
-    threads: int | None = None,
-    **axes: Any,
-) -> pd.DataFrame:
-    """What every case of a grid costs, predicted without running any.
+def predict_grid(grid: Grid, target: Target | None = None) -> pd.DataFrame:
+    """What every case of a grid of augmented convolutions costs, predicted without running any.
 
     Args:
-        min_key_depth_per_head: the floor on dk / heads where dk comes from kappa.
-        device: the type of device whose memory is predicted: ``cpu`` or ``cuda``. The latter is not
-            calibrated: kernels' scratch and library workspaces are not in it.
-        threads: CPU threads; by default as many as torch would use here.
-        **axes: values by axis, as for ``aabench.sweep``: one value or a list; lists are multiplied.
+        grid: of layers of the kind ``augmented``.
+        target: the device; by default a CPU with as many threads as torch would use here.
 
     Returns:
         One row per case in grid order, impossible ones included (``status`` is ``invalid`` and
-        ``reason`` says why), with the columns of ``aabench list columns`` that can be known, and
-        ``saved_bytes``, ``predicted_base_bytes``, ``predicted_step_peak_bytes``, ``maps_at_peak``
-        as ``aabench.cost.layers.predict_layers`` defines them. Bytes and counts are whole numbers,
-        missing where unknown; so is all memory of compiled layers.
+        ``reason`` says why), with the columns of ``aabench list columns`` that can be known. Bytes
+        and counts are whole numbers, missing where unknown; so is all memory of compiled layers.
 
     Raises:
-        UsageError: a bad axis or value, or a case whose sizes 64 bits do not hold.
+        UsageError: a case whose sizes 64 bits do not hold.
 
     """
-    grid = Grid.of(axes, min_key_depth_per_head=min_key_depth_per_head)
-    return predict_grid(grid, device, threads)
-
-
-def predict_grid(grid: Grid, device: str = "cpu", threads: int | None = None) -> pd.DataFrame:
-    """The table of ``predict`` for a grid that is already there."""
     import pandas as pd
 
-    entries, choices = GridColumns.of(grid, device.split(":", maxsplit=1)[0], threads).resolved()
+    target = target or Target()
+    entries, choices = GridColumns.of(
+        grid, target.device_type, target.threads, target.capability
+    ).resolved()
     possible = np.flatnonzero(entries.possible)
     everything = len(possible) == len(entries.layers)
-    figures = predict_layers(entries.layers if everything else entries.layers.take(possible))
+    layers = entries.layers if everything else entries.layers.take(possible)
+    figures = predict_layers(layers, ceilings=target.bands.ceilings)
     known = figures["predicted_peak_bytes"] != UNKNOWN
     reasons = Sentences(len(entries.layers))
     for sentence, rows in _problems(entries):
@@ -84,14 +82,17 @@ def predict_grid(grid: Grid, device: str = "cpu", threads: int | None = None) ->
         "status": _categories(Labels(entries.possible.astype(np.int16), ("invalid", "predicted"))),
         "reason": reasons.column(),
         "notes": _notes(entries, choices).column(),
-        **_case_columns(entries, device),
+        **_case_columns(entries, target.label),
     }
-    eager = ~entries.compiled[possible]
-    for name in (*COUNTS, *MEMORY):
-        values = figures[name]
-        if name in MEMORY and not eager.all():
-            values = np.where(eager, values, UNKNOWN)
+    banded = {**figures, **target.bands.apply(figures, layers)}
+    compiled = entries.compiled[possible]
+    for name in (*COUNTS, *(name for name in (*MEMORY, *LATENCY) if name in banded)):
+        values = banded[name]
+        if name not in COUNTS and compiled.any():
+            values = np.where(compiled, UNKNOWN, values)
         columns[name] = _figure(values, possible, len(entries.layers))
+    for name in (name for name in LABELLED if name in banded):
+        columns[name] = _names(banded[name], compiled, possible, len(entries.layers))
     return pd.DataFrame(columns, copy=False)
 
 
@@ -160,6 +161,16 @@ def _figure(values: Column, rows: NDArray[np.int64], length: int) -> Any:
     if spread.dtype == np.float64:
         return np.where(mask, np.nan, spread)
     return pd.arrays.IntegerArray(spread, mask)
+
+
+def _names(
+    labels: Labels, compiled: NDArray[np.bool_], rows: NDArray[np.int64], length: int
+) -> pd.Categorical[str]:
+    """Names that some rows have, missing elsewhere, where they are empty, and of compiled layers."""
+    missing = compiled | labels.equal("")
+    spread = np.full(length, -1, np.int16)
+    spread[rows] = np.where(missing, np.int16(-1), labels.codes)
+    return _categories(Labels(spread, labels.names))
 
 
 def _categories(labels: Labels, where: NDArray[np.bool_] | None = None) -> pd.Categorical[str]:

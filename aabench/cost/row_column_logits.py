@@ -55,8 +55,21 @@ class RowColumnLogits:
         of_rows = memory.allocate(GRADIENTS, self.rows.size)
         of_q_by_column = self._product_backward(of_columns, self._attention.width)
         of_q_by_row = self._product_backward(of_rows, self._attention.height)
-        of_q = memory.allocate(GRADIENTS, self._attention.key_bytes)
-        memory.free(of_q_by_column, of_q_by_row)
+        return self._summed(of_q_by_column, of_q_by_row)
+
+    def backward_of(self, of_rows: Block, of_columns: Block) -> Block:
+        """The gradient of q, from those of a and b; a reference to each of these goes.
+
+        Images, heads and rows of b's gradient are one dimension as they are; a's has to be copied.
+        """
+        attention = self._attention
+        of_q_by_column = self._product_backward(of_columns, attention.width, is_merged=True)
+        of_q_by_row = self._product_backward(of_rows, attention.height)
+        return self._summed(of_q_by_column, of_q_by_row)
+
+    def _summed(self, *parts: Block) -> Block:
+        of_q = self._memory.allocate(GRADIENTS, self._attention.key_bytes)
+        self._memory.free(*parts)
         return of_q
 
     def _product(self, q: Block, length: Column) -> Block:
@@ -74,10 +87,12 @@ class RowColumnLogits:
             memory.free(queries, table)
         return result
 
-    def _product_backward(self, gradient: Block, length: Column) -> Block:
-        """The gradient of q from one dimension; the gradient given is freed."""
+    def _product_backward(
+        self, gradient: Block, length: Column, *, is_merged: bool = False
+    ) -> Block:
+        """The gradient of q from one dimension; a reference to the gradient given goes."""
         memory = self._memory
-        if not self._attention.has_one_map:
+        if not (is_merged or self._attention.has_one_map):
             memory.free(gradient)
             gradient = memory.allocate(GRADIENTS, gradient.size)
         of_table = memory.allocate(GRADIENTS, self._table_bytes(length))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aabench.cost.attention import Attention, Gradients, Macs, Telling, plain_macs
+from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.execution import SINGLE
 from aabench.cost.fused_kernel import FusedInputs, FusedKernel, fused_macs
@@ -28,7 +28,7 @@ from aabench.cost.timeline import (
 )
 
 
-class SdpaBiasForm:
+class SdpaBiasForm(AttentionForm):
     """One map, the mask, where a fused kernel runs; four in the math kernel."""
 
     def merges_without_copy(self, attention: Attention) -> bool:

@@ -100,6 +100,24 @@ class Timeline:
         """Most bytes alive together so far."""
         return self._peak.copy()
 
+    @property
+    def moment(self) -> int:
+        """How many blocks have come to be so far."""
+        return self._moment
+
+    def bytes_since(self, moment: int) -> Column:
+        """Bytes of all blocks that have come to be after some moment, whether they are alive or not."""
+        total = np.zeros_like(self._live)
+        for event in self._events:
+            if event.sign > 0 and event.moment > moment:
+                total += event.block.size
+        return total
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether any block so far was a full attention map."""
+        return any(event.block.is_map for event in self._events)
+
     def allocate(self, kind: str, size: Column, *, is_map: bool = False) -> Block:
         """A tensor of this kind and of so many bytes comes to be, with one reference."""
         if self._granule > 1:

@@ -7,20 +7,15 @@ threads of its own, and scratch memory that libraries take from the system direc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
-from torch.autograd.profiler import profile
 
 from aabench.measuring.allocation_trace import AllocationEvent, level_of
+from aabench.measuring.event_tree import profiled_events
 from aabench.measuring.garbage_collection import collection_paused
 from aabench.measuring.memory import MemoryMeasurement, storage_sizes
 from aabench.measuring.step import Step
-
-SILENT = "6"
-"""The Kineto log level above all of its messages; else each profile writes lines to standard error."""
 
 
 def measure_cpu_memory(
@@ -66,23 +61,9 @@ def allocation_events(call: Callable[[], object]) -> list[AllocationEvent]:
 
     Events come from the profiler's event tree, which alone gives addresses; its ``total_allocated``
     is process-wide and drifts with every block whose freeing no profile saw, so it is not used.
-    Shapes and stacks are not recorded, since those would keep tensors alive or cost time.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
-    with profile(profile_memory=True) as session:
-        call()
-    results: Any = session.kineto_results
-    return list(_allocations(results.experimental_event_tree()))
-
-
-def _allocations(roots: Iterable[Any]) -> Iterator[AllocationEvent]:
-    """The CPU allocations in an event tree, each parent before its children, in order of time."""
-    waiting = list(reversed(list(roots)))
-    while waiting:
-        node = waiting.pop()
-        waiting.extend(reversed(node.children))
-        if node.tag.name != "Allocation":
-            continue
-        block = node.extra_fields
-        if block.device.type == "cpu":
-            yield AllocationEvent(node.start_time_ns, block.ptr, block.alloc_size)
+    return [
+        AllocationEvent(node.start_time_ns, node.extra_fields.ptr, node.extra_fields.alloc_size)
+        for node in profiled_events(call, memory=True)
+        if node.tag.name == "Allocation" and node.extra_fields.device.type == "cpu"
+    ]

@@ -39,6 +39,7 @@ Code = Literal[
     "launch-bound",
     "retried",
     "leftovers",
+    "interpreted",
 ]
 
 
@@ -174,6 +175,19 @@ def gpu_remarks(readings: Sequence[GpuReading]) -> list[Remark]:
             )
         )
     return remarks
+
+
+def kernel_remarks(kernel: str) -> list[Remark]:
+    """What is doubtful about figures because of the kernel that computed the attention."""
+    if kernel != "triton-interpreter":
+        return []
+    return [
+        Remark(
+            "interpreted",
+            "Triton's interpreter ran the kernels on the CPU",
+            "trust the check alone: time and memory say nothing of the compiled kernels",
+        )
+    ]
 
 
 def memory_remarks(measurement: MemoryMeasurement) -> list[Remark]:

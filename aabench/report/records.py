@@ -1,9 +1,11 @@
-"""Records: any table as CSV or JSON, with plain units and full precision, for programs to read."""
+"""Records: any table as CSV, JSON or Markdown, with plain units and full precision, for programs to read."""
 
 from __future__ import annotations
 
 import json
 from typing import IO, TYPE_CHECKING
+
+from aabench.report.markdown_text import markdown_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,6 +14,15 @@ if TYPE_CHECKING:
 def write_csv(frame: pd.DataFrame, stream: IO[str]) -> None:
     """Write a head and one line a row; empty where there is no value."""
     frame.to_csv(stream, index=False, lineterminator="\n")
+
+
+def write_markdown(frame: pd.DataFrame, stream: IO[str]) -> None:
+    """Write a table of every column; empty where there is no value."""
+    values = frame.astype(object).where(frame.notna(), None).to_numpy()
+    stream.write(markdown_row([str(name) for name in frame.columns]))
+    stream.write(markdown_row(["---"] * len(frame.columns)))
+    for cells in values:
+        stream.write(markdown_row(["" if cell is None else str(cell) for cell in cells]))
 
 
 def write_json(frame: pd.DataFrame, stream: IO[str]) -> None:

@@ -13,8 +13,9 @@ from fvcore.nn import FlopCountAnalysis
 from torch.utils.flop_counter import FlopCounterMode
 
 from aabench.cases.case import Case, Layer
+from aabench.cases.catalogue import POSITIONS
 from aabench.cost.explain import explain
-from aabench.runs.subject import build_layer
+from aabench.runs.model import build_model
 
 
 def input_of(case: Case, device: str, **options: bool) -> torch.Tensor:
@@ -25,7 +26,7 @@ def input_of(case: Case, device: str, **options: bool) -> torch.Tensor:
 
 def torch_macs(case: Case, device: str) -> int:
     """Multiply-accumulates of a step by torch's counter."""
-    layer = build_layer(case, torch.device(device))
+    layer = build_model(case, torch.device(device))
     trains = case.mode != "infer"
     with torch.set_grad_enabled(trains), FlopCounterMode(display=False) as counter:
         output = layer(input_of(case, device, requires_grad=trains))
@@ -65,7 +66,7 @@ def fvcore_macs(case: Case) -> float:
     with four digits, so it gets an exact one; it counts interpolation as 4 a pixel, which is none
     of ours; it does not know fused attention. Its trace cannot take `blocked`, an autograd function.
     """
-    layer = build_layer(case, torch.device("cpu")).eval()
+    layer = build_model(case, torch.device("cpu")).eval()
     analysis = FlopCountAnalysis(layer, input_of(case, "cpu"))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.set_op_handle("aten::einsum", exact_einsum)
@@ -94,7 +95,7 @@ def attention_products(inputs: list[object], outputs: list[object]) -> float:
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "blocked"])
-@pytest.mark.parametrize("position", ["relative", "none"])
+@pytest.mark.parametrize("position", POSITIONS.names())
 @pytest.mark.parametrize("downsample", [1, 2])
 def test_forward_macs_equal_fvcores_count(form: str, position: str, downsample: int) -> None:
     layer = Layer(10, 24, 3, 1, downsample, 2, 12, 8, position, 8, 10)
@@ -109,10 +110,10 @@ def test_parameters_and_common_forward_count(seed: int) -> None:
     layer = draw_layer(random.Random(seed))
     case = Case(layer, 3, "infer", "fp32", "broadcast").canonical()
     cost = explain(case)
-    module = build_layer(case, torch.device("meta"))
+    module = build_model(case, torch.device("meta"))
     assert cost.figures["params"] == sum(parameter.numel() for parameter in module.parameters())
     # `broadcast` does what the form-independent count says, and nothing else.
-    if layer.dk != layer.heads or layer.position == "none" or layer.is_plain:
+    if layer.dk != layer.heads or layer.position != "relative" or layer.is_plain:
         assert cost.figures["flops_forward"] == cost.figures["flops"]
     for form in ("materialized", "sdpa-bias"):
         other = explain(replace(case, attention=form)).figures

@@ -49,7 +49,7 @@ def case_at(columns: GridColumns, row: int) -> Case:
     mode = layers.mode.at(row)
     possible = bool(columns.possible[row])
     return Case(
-        layer=Layer(**sizes, position=layers.position.at(row)),
+        subject=Layer(**sizes, position=layers.position.at(row)),
         batch=int(layers.batch[row]),
         mode=mode,
         precision=layers.precision.at(row),

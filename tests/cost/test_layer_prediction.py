@@ -23,7 +23,7 @@ from aabench.cost.columns import LayerColumns
 from aabench.cost.execution import default_threads
 from aabench.cost.explain import explain
 from aabench.cost.layers import UNKNOWN, predict_layers
-from aabench.cost.prediction import predict
+from aabench.runs.predicting import predict
 from aabench.cost.timeline import KINDS
 from aabench.errors import UnknownName, UsageError
 

@@ -98,7 +98,7 @@ def test_saved_bytes_are_what_the_output_keeps_alive() -> None:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         output = subject.module(subject.input)
-    base = {t.untyped_storage().data_ptr() for t in (*subject.layer.parameters(), subject.input)}
+    base = {t.untyped_storage().data_ptr() for t in (*subject.model.parameters(), subject.input)}
     real = sum(size for place, size in kept.items() if place not in base)
     assert output.requires_grad
     figures = predict_layers(LayerColumns.from_cases([case], "cpu", torch.get_num_threads()))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from aabench.errors import RunError, UsageError
-from aabench.runs import sweeping
+from aabench.runs import skipping
 from aabench.runs.lock import FolderLock
 from aabench.runs.reading import load_run, write_table
 from aabench.runs.request import Request
@@ -143,7 +143,7 @@ def test_equal_cases_are_measured_once_and_shown_twice(tmp_path):
 
 
 def test_what_cannot_fit_is_skipped_with_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweeping, "available_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(skipping, "available_bytes", lambda: 1_000_000)
     made = MadeUp()
     frame = run(
         made,
@@ -239,6 +239,4 @@ def test_a_doubtful_convolution_is_said_beside_the_ratio(tmp_path):
         "ok", samples_s=[0.001] * 3 if task.case.layer.is_plain else [0.001] * 20, device="cpu"
     )
     frame = run(made, request(tmp_path, rounds=1))
-    assert (
-        frame["warnings"].str.contains("what it is compared with: only 3 samples").all()
-    )
+    assert frame["warnings"].str.contains("what it is compared with: only 3 samples").all()

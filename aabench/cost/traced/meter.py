@@ -1,0 +1,125 @@
+"""The meter: sees every operation of a step on fake tensors, and logs blocks and multiplications."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from aabench.cost.traced.allocations import (
+    ACTIVATIONS,
+    TEMPORARIES,
+    AllocationLog,
+)
+from aabench.cost.traced.kernel_scratch import KernelScratch
+from aabench.cost.traced.network_step import tensors_in
+from aabench.cost.traced.owners import Owners
+from aabench.cost.traced.script import replay
+
+
+class Meter(TorchDispatchMode):
+    """Follows the storages that are alive, and counts multiply-accumulates by torch's own formulas.
+
+    A storage counts once, from the operation that returns it first until nothing refers to it; what
+    shares the storage of something known is a view, or was written in place.
+
+    Args:
+        owners: whose each operation is.
+        scratch: what kernels allocate beside their results.
+        log: where blocks are written down.
+    """
+
+    def __init__(self, owners: Owners, scratch: KernelScratch, log: AllocationLog) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.owners = owners
+        self.log = log
+        self._scratch = scratch
+        self._known: dict[int, tuple[int, Any]] = {}
+        self._is_paused = False
+        self._made_of_others: dict[Any, bool] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run one operation, and write down what it did."""
+        kwargs = kwargs or {}
+        if self._is_paused:
+            return func(*args, **kwargs)
+        if self._is_made_of_others(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if not isinstance(result, Tensor | tuple | list):
+            return result
+        owner = self.owners.current()
+        kind = TEMPORARIES
+        if not self.owners.in_forward and self.owners.is_running:
+            kind = ACTIVATIONS  # a checkpoint computes them again
+        replay(self._scratch.of(func, args, result), self.log, owner)
+        for tensor in tensors_in(result):
+            self.notice(tensor, kind, owner)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            macs = formula(*args, **kwargs, out_val=result) // 2
+            self.count(owner, forward=macs, step=macs)
+        return result
+
+    def notice(self, tensor: Tensor, kind: str, owner: int) -> int:
+        """The place in the log of a tensor's storage, which is written down if it is new."""
+        storage = tensor.untyped_storage()
+        known = self._known.get(storage._cdata)
+        if known is not None:
+            return known[0]
+        return self._follow(storage, self.log.allocate(storage.nbytes(), kind, owner))
+
+    def bind(self, tensor: Tensor, place: int) -> None:
+        """Let a block that is written down already go with the storage of a new tensor."""
+        self._follow(tensor.untyped_storage(), place)
+
+    def place_of(self, tensor: Tensor) -> int:
+        """The place in the log of a storage that is known."""
+        return self._known[tensor.untyped_storage()._cdata][0]
+
+    def count(self, owner: int, *, forward: int, step: int) -> None:
+        """Add multiply-accumulates; those of the forward pass count while it runs."""
+        if self.owners.in_forward:
+            self.owners[owner].macs_forward += forward
+        self.owners[owner].macs_step += step
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within this, nothing is written down."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def _is_made_of_others(self, func: Any) -> bool:
+        """Whether an operation comes whole, as in inference mode, that else comes in parts."""
+        known = self._made_of_others.get(func)
+        if known is None:
+            # What asks for a tensor's attributes is no operation, and cannot be asked about itself.
+            known = func.namespace != "prim" and bool(func._can_decompose())
+            self._made_of_others[func] = known
+        return known
+
+    def _follow(self, storage: torch.UntypedStorage, place: int) -> int:
+        key = storage._cdata
+        self._known[key] = (place, weakref.ref(storage, partial(self._forget, key)))
+        return place
+
+    def _forget(self, key: int, _reference: Any) -> None:
+        place, _ = self._known.pop(key)
+        self.log.free(place)
