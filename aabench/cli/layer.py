@@ -15,9 +15,12 @@ import typer
 
 from aabench.cases.axes import LAYER_AXES, STEP_AXES
 from aabench.cli.axis_flags import with_axis_flags
+from aabench.cli.card_flags import Arch, Gpu, Vram, card_target
+from aabench.errors import UsageError
 
 if TYPE_CHECKING:
     from aabench.cost.explain import LayerCost
+    from aabench.cost.target import Target
     from aabench.runs.plan import PlannedRow
     from aabench.runs.request import Request
 
@@ -47,6 +50,9 @@ def layer_command(
         str | None,
         typer.Option(help="auto, cpu, cuda or cuda:N. (default: auto)", show_default=False),
     ] = None,
+    gpu: Gpu = None,
+    vram: Vram = None,
+    arch: Arch = None,
     seconds_per_case: Annotated[
         float | None,
         typer.Option(help="Sampling time with --measure, in seconds.", show_default=False),
@@ -70,52 +76,58 @@ def layer_command(
         "seconds_per_case": seconds_per_case,
         "min_key_depth_per_head": min_key_depth_per_head,
     }
+    card = card_target(gpu, vram, arch)
+    if card is not None and measure:
+        raise UsageError("--measure runs here, --gpu is about another card", instead="give either")
     with tempfile.TemporaryDirectory() as folder:
         request = Request.of(None, axes, settings, out=Path(folder) / "layer")
         request.grid.check_single()
-        planned, row, device_type = _looked_at(request, measure)
+        planned, row, target = _looked_at(request, card, measure)
     show = _print_json if format is LayerFormat.json else _print_table
-    show(planned, row, device_type)
+    show(planned, row, target)
 
 
-def _looked_at(request: Request, measure: bool) -> tuple[PlannedRow, dict[str, Any], str]:
+def _looked_at(
+    request: Request, card: Target | None, measure: bool
+) -> tuple[PlannedRow, dict[str, Any], Target]:
     """The case with its form resolved, what was measured of it if that was asked, and where."""
     from aabench.cli.planning import facts_for
     from aabench.runs.door import measure as run
     from aabench.runs.plan import Plan
+    from aabench.runs.predicting import facts_of, target_of
     from aabench.runs.sweeping import Unobserved
 
     row: dict[str, Any] = {}
     if measure:
         frame = run(request, Unobserved())
         row = {str(name): value for name, value in frame.iloc[0].dropna().items()}
-    facts = facts_for(request)
-    (planned,) = Plan.of(request.grid, facts).rows
-    return planned, row, facts.type
+    target = card or target_of(facts_for(request))
+    (planned,) = Plan.of(request.grid, facts_of(target)).rows
+    return planned, row, target
 
 
-def _explained(planned: PlannedRow, device_type: str) -> LayerCost | None:
+def _explained(planned: PlannedRow, target: Target) -> LayerCost | None:
     """The predicted cost; None where the form or the position has no closed form."""
-    from aabench.cost.explain import explain
-    from aabench.errors import UsageError
+    from aabench.runs.layer_explanation import explain_layer
 
     try:
-        return explain(planned.case, device_type)
+        return explain_layer(planned.case, target)
     except UsageError as error:
         print(f"aabench: {error}", file=sys.stderr)
         return None
 
 
-def _print_table(planned: PlannedRow, row: dict[str, Any], device_type: str) -> None:
+def _print_table(planned: PlannedRow, row: dict[str, Any], target: Target) -> None:
     from aabench.report.layer_table import Composition, layer_table
     from aabench.report.terminal import print_to
     from aabench.runs.case_text import case_text
 
-    cost = _explained(planned, device_type)
+    cost = _explained(planned, target)
     layer = planned.case.layer
     title = (
         f"{layer.in_channels}→{layer.out_channels} channels, {layer.kernel_size}x{layer.kernel_size}, "
         f"{case_text(planned.case)}"
+        + (f", predicted for {target.card.name}" if target.card else "")
     )
     parts = cost.parts if cost else ()
     peak = Composition(cost.peak, _peak_meaning(cost)) if cost else None
@@ -136,8 +148,8 @@ def _peak_meaning(cost: LayerCost) -> str:
     )
 
 
-def _print_json(planned: PlannedRow, row: dict[str, Any], device_type: str) -> None:
-    cost = _explained(planned, device_type)
+def _print_json(planned: PlannedRow, row: dict[str, Any], target: Target) -> None:
+    cost = _explained(planned, target)
     answer: dict[str, Any] = {
         "schema": SCHEMA,
         "case": planned.case.to_dict(),

@@ -14,6 +14,7 @@ from aabench.cases.validity import layer_problem
 from aabench.cost import timeline
 from aabench.cost.attention import Macs
 from aabench.cost.columns import LayerColumns
+from aabench.cost.execution import Capability
 from aabench.cost.counts import (
     CONVOLUTION,
     KQV,
@@ -50,28 +51,34 @@ class LayerCost:
         case: the case.
         parts: its pieces in the order of the computation; those that it lacks are left out.
         peak: bytes alive at the predicted peak by kind, those that are there; they sum to it.
-        figures: what ``predict_layers`` says of it, by name.
+        figures: what ``predict_layers`` or the bands say of it, by name.
 
     """
 
     case: Case
     parts: tuple[Part, ...]
     peak: dict[str, int]
-    figures: dict[str, int | float]
+    figures: dict[str, Any]
 
     @property
     def maps_at_peak(self) -> float:
         """Full (B, Nh, N, N) attention maps alive at the peak, in units of the products' format."""
-        return float(self.figures["maps_at_peak"])
+        return float(self.figures.get("maps_at_peak", 0))
 
 
-def explain(case: Case, device_type: str = "cpu", threads: int | None = None) -> LayerCost:
+def explain(
+    case: Case,
+    device_type: str = "cpu",
+    threads: int | None = None,
+    capability: Capability | None = None,
+) -> LayerCost:
     """What one case costs, part by part.
 
     Args:
         case: a resolved case; see ``LayerColumns`` for the device and its threads.
         device_type: whose memory is predicted.
         threads: CPU threads.
+        capability: of the CUDA device, if it is known.
 
     Raises:
         UsageError: an impossible layer, ``auto`` not resolved, a form or position encoding without
@@ -80,7 +87,7 @@ def explain(case: Case, device_type: str = "cpu", threads: int | None = None) ->
     """
     case = case.canonical()
     _check(case, device_type)
-    columns = LayerColumns.from_cases([case], device_type, threads)
+    columns = LayerColumns.from_cases([case], device_type, threads, capability)
     predicted = predict_layers(columns, composition=True)
     figures: dict[str, Any] = {name: values[0].item() for name, values in predicted.items()}
     prefix = "peak_bytes: "

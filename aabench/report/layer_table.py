@@ -166,6 +166,7 @@ def _figures(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _counted(row, "macs", "MACs", macs_text)
     yield from _counted(row, "flops", "FLOPs", flops_text)
     yield from _peak(row)
+    yield from _predicted_time(row)
     latency = _number(row, "latency_median_s")
     if latency is not None:
         yield "time", seconds_text(latency, _half_width(row))
@@ -210,10 +211,27 @@ def _peak(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if measured is not None:
         words.append(f"{bytes_text(measured)} measured")
     if predicted is not None:
-        words.append(f"{bytes_text(predicted)} predicted")
+        words.append(f"{bytes_text(predicted)} predicted{_band(row, 'predicted_peak', bytes_text)}")
     if predicted is not None and measured:
         words.append(f"off by {100 * (predicted / measured - 1):+.1f} %")
     yield "peak memory", ", ".join(words)
+
+
+def _predicted_time(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    seconds = _number(row, "predicted_latency_s")
+    if seconds is not None:
+        bound = row.get("bound")
+        cause = f", bound by {bound}" if bound else ""
+        yield "time", f"{seconds_text(seconds)} predicted{_band(row, 'predicted_latency')}{cause}"
+
+
+def _band(row: Mapping[str, Any], name: str, show: Callable[[float], str] = seconds_text) -> str:
+    """The band of a prediction in brackets, and what stands behind it."""
+    unit = "bytes" if show is bytes_text else "s"
+    low, high = _number(row, f"{name}_low_{unit}"), _number(row, f"{name}_high_{unit}")
+    if low is None or high is None:
+        return ""
+    return f" ({show(low)} to {show(high)}, {row.get('prediction_basis')})"
 
 
 def _half_width(row: Mapping[str, Any]) -> float | None:

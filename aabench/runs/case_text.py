@@ -18,7 +18,7 @@ def case_text(case: Case) -> str:
 
 def _of_layer(case: Case, layer: Layer) -> list[str]:
     words = ["convolution" if layer.is_plain else case.attention, f"{layer.height}x{layer.width}"]
-    if layer.kind != AUGMENTED:
+    if layer.kind not in (AUGMENTED, case.attention):
         words.insert(0, layer.kind)
     if not layer.is_plain:
         words += [f"Nh{layer.heads}", f"dk{layer.dk}", f"dv{layer.dv}"]
