@@ -74,8 +74,7 @@ def _pieces(report: NetworkReport, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield Text("The whole step", style="bold")
     yield AlignedTable(_total_columns(report), width)
-    if report.basis:
-        yield from prose(report.basis, width, style="dim")
+    yield from prose(_basis(report), width, style="dim")
 
 
 def _legend(report: NetworkReport, dropped: Sequence[str]) -> str:
@@ -84,9 +83,26 @@ def _legend(report: NetworkReport, dropped: Sequence[str]) -> str:
         "what the module allocated"
     ]
     if report.left_out:
-        sentences.append(f"{report.left_out} modules that cost nothing are left out")
+        sentences.append(f"{_counted(report.left_out)} left out")
     if dropped:
         sentences.append(f"not shown at this width: {', '.join(dropped)}; --format csv has them")
+    return "; ".join(sentences)
+
+
+def _basis(report: NetworkReport) -> str:
+    """The bands of the predictions, and what stands behind them."""
+    sentences = [report.basis] if report.basis else []
+    for name, unit, what, show in (
+        ("predicted_peak", "bytes", "peak", bytes_text),
+        ("predicted_latency", "s", "time", seconds_text),
+    ):
+        low, high = (report.totals.get(f"{name}_{end}_{unit}") for end in ("low", "high"))
+        if low is not None and high is not None:
+            sentences.append(f"predicted {what} between {show(low)} and {show(high)}")
+    if report.totals.get("bound"):
+        sentences.append(f"bound by {report.totals['bound']}")
+    if report.totals.get("prediction_basis"):
+        sentences.append(str(report.totals["prediction_basis"]))
     return "; ".join(sentences)
 
 
@@ -126,6 +142,10 @@ def _part_columns(parts: Sequence[ModulePart], peak: int) -> list[TextColumn]:
 
 def _amounts(name: str, head: str, values: Sequence[int], show: Any) -> TextColumn:
     return TextColumn(name, head, [show(value) if value else "" for value in values], right=True)
+
+
+def _counted(modules: int) -> str:
+    return "1 module that costs nothing is" if modules == 1 else f"{modules} that cost nothing are"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from aabench.cases.case import Case
+from aabench.cost.traced.objective import FixedGradient, NetworkLoss, Objective
 from aabench.runs.model import AUTOCAST, build_model, dtype_of, input_shape, memory_format_of
-from aabench.runs.objective import FixedGradient, NetworkLoss, Objective
 
 LEARNING_RATE = 1e-3
 

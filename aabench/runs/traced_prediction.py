@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from aabench.cases.case import Case
+from aabench.cost.roofline import step_time
 from aabench.cost.target import Target
 from aabench.cost.traced.case_step import step_settings
 from aabench.cost.traced.trace import trace_step
@@ -46,6 +47,7 @@ def traced_figures(step: TracedStep, case: Case, target: Target) -> dict[str, An
     )
     return {
         **counts,
+        **_times(step, case, target),
         "saved_bytes": step.saved_bytes,
         "predicted_base_bytes": step.base_bytes,
         "predicted_step_peak_bytes": step.step_peak_bytes,
@@ -53,6 +55,21 @@ def traced_figures(step: TracedStep, case: Case, target: Target) -> dict[str, An
         "predicted_peak_low_bytes": int(peak.low),
         "predicted_peak_high_bytes": int(peak.high),
         "prediction_basis": peak.basis,
+    }
+
+
+def _times(step: TracedStep, case: Case, target: Target) -> dict[str, Any]:
+    """Predicted seconds with their band; nothing where the target's ceilings are not known."""
+    ceilings = target.bands.ceilings
+    time = None if ceilings is None else step_time(step.operations, ceilings, case.precision)
+    if time is None:
+        return {}
+    band = target.bands.latency(time, mode=case.mode, precision=case.precision)
+    return {
+        "predicted_latency_s": band.mid,
+        "predicted_latency_low_s": band.low,
+        "predicted_latency_high_s": band.high,
+        "bound": time.bound,
     }
 
 

@@ -15,6 +15,7 @@ def step_settings(case: Case, target: Target) -> StepSettings:
         precision=case.precision,
         memory_format=case.memory_format,
         optimizer=case.optimizer,
+        of_layer=case.network is None,
         granularity=CUDA_GRANULE if target.device_type == "cuda" else 1,
         device_type=target.device_type,
         capability=target.capability,

@@ -19,13 +19,16 @@ from aabench.cost.traced.allocations import (
     AllocationLog,
 )
 from aabench.cost.traced.kernel_scratch import KernelScratch
-from aabench.cost.traced.network_step import tensors_in
+from aabench.cost.traced.objective import tensors_in
+from aabench.cost.traced.operations import OperationLog
 from aabench.cost.traced.owners import Owners
 from aabench.cost.traced.script import replay
 
 
 class Meter(TorchDispatchMode):
     """Follows the storages that are alive, and counts multiply-accumulates by torch's own formulas.
+
+    What an operation moves is what it reads and writes, each tensor once.
 
     A storage counts once, from the operation that returns it first until nothing refers to it; what
     shares the storage of something known is a view, or was written in place.
@@ -40,6 +43,7 @@ class Meter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.owners = owners
         self.log = log
+        self.operations = OperationLog()
         self._scratch = scratch
         self._known: dict[int, tuple[int, Any]] = {}
         self._is_paused = False
@@ -66,13 +70,17 @@ class Meter(TorchDispatchMode):
         kind = TEMPORARIES
         if not self.owners.in_forward and self.owners.is_running:
             kind = ACTIVATIONS  # a checkpoint computes them again
+        known = len(self.log.sizes)
         replay(self._scratch.of(func, args, result), self.log, owner)
         for tensor in tensors_in(result):
             self.notice(tensor, kind, owner)
         formula = flop_registry.get(func._overloadpacket)
+        macs = 0
         if formula is not None:
             macs = formula(*args, **kwargs, out_val=result) // 2
             self.count(owner, forward=macs, step=macs)
+        if known < len(self.log.sizes) or func._schema.is_mutable:  # else it made a view
+            self.operations.note(macs, _bytes_of((args, kwargs)) + _bytes_of(result))
         return result
 
     def notice(self, tensor: Tensor, kind: str, owner: int) -> int:
@@ -123,3 +131,7 @@ class Meter(TorchDispatchMode):
     def _forget(self, key: int, _reference: Any) -> None:
         place, _ = self._known.pop(key)
         self.log.free(place)
+
+
+def _bytes_of(value: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_in(value))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aabench.cost.traced.network_step import tensors_in
+from aabench.cost.traced.objective import tensors_in
 
 MODEL = 0
 """The number of the model itself, to which everything belongs that is no other module's."""
@@ -95,7 +95,9 @@ class Owners:
         """
         if self._running is not None:
             if torch.is_grad_enabled():
-                self._of_node[_sequence_number() - 1] = self._running
+                # The first operation after a node was made is that node's: later ones, such as
+                # a batch norm's counting, may make none of their own.
+                self._of_node.setdefault(_sequence_number() - 1, self._running)
             return self._running
         node: Any = torch._C._current_autograd_node()
         if node is None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aabench.cost.timeline import PARAMETERS
 from aabench.cost.traced.allocations import BUFFERS, KINDS, Allocations
+from aabench.cost.traced.operations import Operations
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import Shape, TracedModule, TracedStep
 
@@ -53,6 +54,7 @@ class StepRecord:
         order: the numbers of those that the forward pass reached, in that order.
         allocations: every block of base and step.
         starts: the moment at which each phase begins, in order; the first is the base's last.
+        operations: what each operation of the step does.
         basis: how the figures came about.
     """
 
@@ -62,6 +64,7 @@ class StepRecord:
     order: tuple[int, ...]
     allocations: Allocations
     starts: tuple[tuple[str, int], ...]
+    operations: Operations
     basis: str = "traced"
 
     def figures(self) -> TracedStep:
@@ -89,6 +92,7 @@ class StepRecord:
             at_peak={kind: int(size) for kind, size in zip(KINDS, by_kind, strict=True) if size},
             phase_peaks=self._phase_peaks(sizes, levels),
             modules=self._modules(at_peak, saved, levels),
+            operations=self.operations,
             basis=self.basis,
         )
 
@@ -180,6 +184,7 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
         batch=batch,
         modules=modules,
         allocations=replace(first.allocations, sizes=sizes),
+        operations=first.operations.grown(second.operations, grown / span),
         basis=f"derived from traces of {first.batch} and {second.batch} images",
     )
 

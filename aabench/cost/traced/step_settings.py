@@ -26,6 +26,8 @@ class StepSettings:
         precision: one of ``aabench.cases.case.PRECISIONS``.
         memory_format: ``contiguous`` or ``channels-last``.
         optimizer: one of ``OPTIMIZERS``; it counts in ``train`` only, and None is the first of them.
+        of_layer: whether the model is a layer: then the input needs a gradient, and the backward pass
+            starts from a fixed one; else it is a network with a loss.
         checkpointed: fnmatch patterns of module names; where training, what matches runs under
             non-reentrant checkpointing. Of modules inside each other the outermost counts.
         gradient_buckets: whether DDP's buckets, as large as all gradients, are alive throughout.
@@ -42,6 +44,7 @@ class StepSettings:
     precision: str = "fp32"
     memory_format: str = "contiguous"
     optimizer: str | None = None
+    of_layer: bool = False
     checkpointed: tuple[str, ...] = ()
     gradient_buckets: bool = False
     granularity: int = 1

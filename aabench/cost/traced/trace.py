@@ -29,6 +29,7 @@ from aabench.cost.traced.fake_model import fake_copy
 from aabench.cost.traced.kernel_scratch import KernelScratch
 from aabench.cost.traced.meter import Meter
 from aabench.cost.traced.network_step import NetworkStep
+from aabench.cost.traced.objective import Maker
 from aabench.cost.traced.owners import MODEL, Owners
 from aabench.cost.traced.step_record import ModuleRecord, StepRecord
 from aabench.cost.traced.step_settings import StepSettings
@@ -114,6 +115,7 @@ class _Trace:
             order=tuple(self._owners.order),
             allocations=self._log.columns(),
             starts=tuple(self._starts),
+            operations=self._meter.operations.columns(),
         )
 
     def _reach_steady_state(self) -> None:
@@ -143,13 +145,13 @@ class _Trace:
 
     def _run_phases(self) -> None:
         self._begin(FORWARD)
-        loss = self._step.forward()
-        if loss is None:
+        start = self._step.forward()
+        if start is None:
             return
         self._relabel_saved()
         self._owners.in_forward = False
         self._begin(BACKWARD)
-        loss.backward()
+        start[0].backward(start[1])
         self._relabel_gradients()
         if self._step.optimizer is not None:
             self._begin(OPTIMIZER)
@@ -169,6 +171,8 @@ class _Trace:
             if parameter.grad is not None:
                 place = self._meter.place_of(parameter.grad)
                 self._log.kinds[place], self._log.owners[place] = GRADIENTS, owner
+        if self._step.input.grad is not None:
+            self._log.kinds[self._meter.place_of(self._step.input.grad)] = GRADIENTS
 
     def _module_records(self) -> tuple[ModuleRecord, ...]:
         params = [0] * len(self._owners)
@@ -196,13 +200,13 @@ class _TracedNetworkStep(NetworkStep):
 
     meter: Meter
 
-    def make_target(self, output: Tensor) -> Tensor:
-        """The target, which belongs to the base."""
+    def keep(self, make: Maker) -> Tensor:
+        """What the objective keeps, which belongs to the base."""
         with self.meter.paused():
-            target = super().make_target(output)
-        size = target.untyped_storage().nbytes()
-        self.meter.bind(target, self.meter.log.allocated_before(size, TARGET, MODEL))
-        return target
+            kept = super().keep(make)
+        size = kept.untyped_storage().nbytes()
+        self.meter.bind(kept, self.meter.log.allocated_before(size, TARGET, MODEL))
+        return kept
 
 
 def _checkpoint(owners: Owners, patterns: tuple[str, ...]) -> None:

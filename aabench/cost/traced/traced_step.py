@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aabench.cost.traced.operations import Operations
 from aabench.cost.traced.step_settings import StepSettings
 
 Shape = tuple[int, ...]
@@ -75,6 +76,7 @@ class TracedStep:
             step has these.
         modules: the model itself, then all modules in the order in which the forward pass reached
             them.
+        operations: what each operation computes, moves and launches.
         basis: how the figures came about, in a few words.
     """
 
@@ -91,6 +93,7 @@ class TracedStep:
     at_peak: Mapping[str, int]
     phase_peaks: Mapping[str, int]
     modules: tuple[TracedModule, ...]
+    operations: Operations
     basis: str
 
     @property

@@ -212,10 +212,21 @@ def test_results_alone_are_those_of_torch_s_tracker(model: nn.Module) -> None:
     twin = fake_copy(model, mode, settings)
     with mode:
         step = NetworkStep(twin, torch.empty(SHAPE), settings)
-        step.target = torch.zeros(4, dtype=torch.int64)
+        step.objective.start(step.model(step.input))  # the target is there before
         tracker = MemTracker()
         tracker.track_external(twin, step.input)
         with tracker:
             step.run()
     (theirs,) = tracker.get_tracker_snapshot("peak").values()
     assert ours.peak_bytes == pytest.approx(theirs["Total"], rel=0.01)
+
+
+def test_a_convolutions_backward_pass_is_its_own():
+    """Each convolution does its forward twice more, but the first, whose input needs no gradient."""
+    step = trace_step(Pyramid(), SHAPE, StepSettings(mode="train"))
+    convolutions = [module for module in step.modules if module.kind == "Conv2d"]
+    first, *others = convolutions
+    assert first.macs_step == 2 * first.macs_forward > 0
+    assert others and all(each.macs_step == 3 * each.macs_forward > 0 for each in others)
+    rest = [m for m in step.modules if m.is_leaf and m.kind in ("BatchNorm2d", "ReLU")]
+    assert not any(module.macs_step for module in rest)

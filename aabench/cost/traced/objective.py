@@ -1,8 +1,12 @@
-"""The objective: what the backward pass of a step starts from."""
+"""The objective: what the backward pass of a step starts from, on real tensors and on fake ones alike.
+
+This is a definition and no figure: what is predicted and what is measured run the same step, and
+share nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +17,13 @@ from aabench.errors import UsageError
 
 Start = tuple[Tensor, Tensor | None]
 """A tensor to call ``backward`` on, and the gradient to give it; None for a scalar."""
+
+Maker = Callable[[], Tensor]
+
+
+def made(make: Maker) -> Tensor:
+    """The tensor that it makes."""
+    return make()
 
 
 class Objective(Protocol):
@@ -28,15 +39,20 @@ class Objective(Protocol):
 
 
 class FixedGradient:
-    """A layer's: backward from a random tensor, fixed by the first step."""
+    """A layer's: backward from a random tensor, fixed by the first step.
 
-    def __init__(self) -> None:
+    Args:
+        keep: makes what stays between steps; a trace notes that it was there before.
+    """
+
+    def __init__(self, keep: Callable[[Maker], Tensor] = made) -> None:
+        self._keep = keep
         self._gradient: Tensor | None = None
 
     def start(self, output: Any) -> Start:
         """The output itself, with the fixed gradient."""
         if self._gradient is None:
-            self._gradient = torch.randn_like(output)
+            self._gradient = self._keep(lambda: torch.randn_like(output))
         return output, self._gradient
 
     def tensors(self) -> Iterator[Tensor]:
@@ -50,9 +66,13 @@ class NetworkLoss:
 
     Cross-entropy where the output is one (B, classes) tensor. Detectors return several maps; there the
     squares of every output are averaged, and the averages summed, so that all of them get gradients.
+
+    Args:
+        keep: as of ``FixedGradient``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[Maker], Tensor] = made) -> None:
+        self._keep = keep
         self._target: Tensor | None = None
 
     def start(self, output: Any) -> Start:
@@ -64,14 +84,16 @@ class NetworkLoss:
         if isinstance(output, Tensor) and output.dim() == 2:
             if self._target is None:
                 batch, classes = output.shape
-                self._target = torch.randint(classes, (batch,), device=output.device)
+                self._target = self._keep(
+                    lambda: torch.randint(classes, (batch,), device=output.device)
+                )
             return F.cross_entropy(output, self._target), None
         parts = [part.square().mean() for part in tensors_in(output) if part.requires_grad]
         if not parts:
             raise UsageError(
                 "the model's output holds no tensor with a gradient, so it cannot be trained",
                 got=type(output).__name__,
-                instead="take --mode infer",
+                instead="take the mode infer",
             )
         return torch.stack(parts).sum(), None
 
@@ -81,13 +103,13 @@ class NetworkLoss:
             yield self._target
 
 
-def tensors_in(output: Any) -> Iterator[Tensor]:
-    """Every tensor in an output of tuples, lists and mappings."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for part in output.values():
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested tuples, lists and mappings, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
             yield from tensors_in(part)
-    elif isinstance(output, tuple | list):
-        for part in output:
+    elif isinstance(value, tuple | list):
+        for part in value:
             yield from tensors_in(part)
