@@ -264,6 +264,12 @@ COLUMNS: tuple[Column, ...] = (
             "largest relative difference between the medians of two rounds",
         ),
         ("items_per_s", "number", "images/s", "batch / latency_median_s"),
+        (
+            "training_hours",
+            "number",
+            "h",
+            "hours of --epochs times --images at items_per_s, in train; not in the run's files",
+        ),
         ("flops_per_s", "number", "FLOP/s", "flops / latency_median_s"),
         (
             "energy_per_item_j",

@@ -15,6 +15,7 @@ import typer
 from aabench.cases.axes import LAYER_AXES, NETWORK_AXES, OF_LAYERS_ALONE, STEP_AXES
 from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import Arch, Gpu, Vram, card_target
+from aabench.cli.epoch_flags import Epochs, Images
 from aabench.cli.output import OutputFormat
 from aabench.errors import UsageError
 
@@ -78,22 +79,8 @@ def network_command(
         float | None,
         typer.Option(help="Sampling time with --measure, in seconds.", show_default=False),
     ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="With --images and --measure: hours for so many epochs.",
-            show_default=False,
-        ),
-    ] = None,
-    images: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Images of the data set; ImageNet has 1281167, CIFAR 50000.",
-            show_default=False,
-        ),
-    ] = None,
+    epochs: Epochs = None,
+    images: Images = None,
     min_key_depth_per_head: Annotated[
         int | None,
         typer.Option(
@@ -111,6 +98,8 @@ def network_command(
 
     Example: aabench network aa-resnet50 --batch 32 --mode train --depth 1
     """
+    from aabench.runs.training_time import images_to_train
+
     request, folder = _request(
         {**axes, "network": name, **_image(input, axes["resolution"])},
         {
@@ -119,14 +108,16 @@ def network_command(
             "min_key_depth_per_head": min_key_depth_per_head,
         },
     )
-    _check_epochs(epochs, images, measure)
+    trained = images_to_train(epochs, images)
+    if trained is not None and not (measure and axes["mode"] == "train"):
+        raise UsageError("hours need a measured time", instead="add --measure --mode train")
     card = card_target(gpu, vram, arch)
     if card is not None and measure:
         raise UsageError("--measure runs here, --gpu is about another card", instead="give either")
     with folder:
         view = _looked_at(request, card, depth, measure)
-    if epochs is not None and images is not None:
-        view = view.with_training_hours(epochs * images)
+    if trained is not None:
+        view = view.with_training_hours(trained)
     _SHOW[format](view)
 
 
@@ -152,16 +143,6 @@ def _image(given: str | None, resolution: str | None) -> dict[str, str]:
     return {"image_channels": channels, "resolution": "x".join(sides)}
 
 
-def _check_epochs(epochs: float | None, images: int | None, measure: bool) -> None:
-    if (epochs is None) != (images is None):
-        raise UsageError(
-            "--epochs and --images go together",
-            instead="give both, such as --epochs 90 --images 1281167",
-        )
-    if epochs is not None and not measure:
-        raise UsageError("hours need a measured time", instead="add --measure --mode train")
-
-
 @dataclass(frozen=True, slots=True)
 class _View:
     """What there is to show of a network and of the plain one beside it."""
@@ -175,8 +156,10 @@ class _View:
 
     def with_training_hours(self, images: float) -> _View:
         """With the hours that so many images take, of both networks."""
+        from aabench.runs.training_time import training_hours
+
         totals, plain_totals = (
-            {**each, "training_hours": images / each["items_per_s"] / 3600}
+            {**each, "training_hours": training_hours(images, each["items_per_s"])}
             if each.get("items_per_s")
             else each
             for each in (self.totals, self.plain_totals)

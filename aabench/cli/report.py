@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aabench.cli.epoch_flags import Epochs, Images
 from aabench.cli.output import OutputFormat, show_results
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def report_command(
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
     ),
+    epochs: Epochs = None,
+    images: Images = None,
     predictions: Annotated[
         bool,
         typer.Option(
@@ -33,7 +36,9 @@ def report_command(
     Example: aabench report results/mine --format csv > mine.csv
     """
     from aabench.runs.reading import load_run
+    from aabench.runs.training_time import images_to_train, with_training_hours
 
+    trained = images_to_train(epochs, images)
     frame = load_run(run)
     for problem in frame.attrs["problems"]:
         print(f"aabench: {problem}", file=sys.stderr)
@@ -42,7 +47,7 @@ def report_command(
     if predictions:
         _show_predictions(frame, format)
     else:
-        show_results(frame, format)
+        show_results(frame if trained is None else with_training_hours(frame, trained), format)
 
 
 def _show_predictions(frame: pd.DataFrame, format: OutputFormat) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import PANEL, Arch, Gpu, Vram, card_target
+from aabench.cli.epoch_flags import Epochs, Images
 from aabench.cli.output import OutputFormat, show_results
 from aabench.errors import EXIT_INTERRUPTED
 
@@ -85,6 +86,8 @@ def sweep_command(
             show_default=False,
         ),
     ] = None,
+    epochs: Epochs = None,
+    images: Images = None,
     predict: Annotated[
         bool,
         typer.Option(
@@ -142,6 +145,7 @@ def sweep_command(
     """
     from aabench.cli.planning import show_plan
     from aabench.runs.request import Request
+    from aabench.runs.training_time import images_to_train
 
     settings = {
         "device": device,
@@ -154,6 +158,7 @@ def sweep_command(
     }
     asked = any(value is not None for value in axes.values())
     named = profile or (None if asked else DEFAULT_PROFILE)
+    trained = images_to_train(epochs, images)
     card = card_target(gpu, vram, arch)
     runs_nothing = dry_run or predict or card is not None
     request = Request.of(
@@ -164,7 +169,7 @@ def sweep_command(
     elif runs_nothing:
         _predict(request, card, format, keep=out is not None)
     else:
-        _run(request, format)
+        _run(request, format, trained)
 
 
 def _predict(request: Request, card: Target | None, format: OutputFormat, *, keep: bool) -> None:
@@ -177,9 +182,10 @@ def _predict(request: Request, card: Target | None, format: OutputFormat, *, kee
     show_results(predicted_run(request, target, keep=keep), format)
 
 
-def _run(request: Request, format: OutputFormat) -> None:
+def _run(request: Request, format: OutputFormat, trained: float | None) -> None:
     """Measure with a progress bar on standard error; the table goes to standard output."""
     from aabench.cli.watching import watched_sweep
+    from aabench.runs.training_time import with_training_hours
 
     try:
         frame = watched_sweep(request)
@@ -190,7 +196,7 @@ def _run(request: Request, format: OutputFormat) -> None:
             file=sys.stderr,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    show_results(frame, format)
+    show_results(frame if trained is None else with_training_hours(frame, trained), format)
 
 
 def _same_command() -> list[str]:

@@ -22,6 +22,7 @@ from aabench.report.quantities import (
     quantity_text,
     ratio_text,
     seconds_text,
+    significant,
     with_spread,
 )
 
@@ -46,6 +47,7 @@ def figure_columns(frame: pd.DataFrame) -> list[TextColumn]:
     """The figures that at least one row has, each as a column with its unit in the heading."""
     return [
         *_time_columns(frame),
+        *_throughput_columns(frame),
         *_peak_column(frame),
         *_quantity_column(frame, "flops", "FLOPs", FLOPS),
         *_quantity_column(frame, "params", "params", COUNTS),
@@ -98,7 +100,7 @@ def _time_columns(frame: pd.DataFrame) -> list[TextColumn]:
     """The median and beside it its spread, each to the digits that the spread lets stand."""
     medians, halves = figures(frame, "latency_median_s").tolist(), half_widths(frame).tolist()
     if all(map(math.isnan, medians)):
-        return []
+        return _predicted_time_column(frame)
     common = common_unit(medians, SECONDS)
     texts = [_time_text(median, half, common) for median, half in zip(medians, halves, strict=True)]
     head = "time" if common is None else f"time {common.symbol}"
@@ -110,6 +112,26 @@ def _time_columns(frame: pd.DataFrame) -> list[TextColumn]:
         median_column,
         TextColumn("spread of time", "", spreads, styles=["dim"] * len(spreads), gap=1),
     ]
+
+
+def _predicted_time_column(frame: pd.DataFrame) -> list[TextColumn]:
+    """Predicted times, where nothing was measured."""
+    cells, head = _cells(figures(frame, "predicted_latency_s").tolist(), SECONDS, "time")
+    marked = [PREDICTED + cell if cell != EMPTY else cell for cell in cells]
+    styles = ["dim"] * len(marked)
+    return _unless_empty(TextColumn("time", head, marked, right=True, styles=styles))
+
+
+def _throughput_columns(frame: pd.DataFrame) -> list[TextColumn]:
+    """Images a second of networks, and the hours that so many images take where it was asked."""
+    if "network" not in frame.columns or not frame["network"].notna().any():
+        return []
+    columns: list[TextColumn] = []
+    for name, head in (("items_per_s", "images/s"), ("training_hours", "hours")):
+        values = figures(frame, name).tolist()
+        cells = [EMPTY if math.isnan(value) else significant(value) for value in values]
+        columns += _unless_empty(TextColumn(head, head, cells, right=True))
+    return columns
 
 
 def _time_text(median: float, half_width: float, common: Unit | None) -> tuple[str, str]:

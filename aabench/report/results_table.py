@@ -148,7 +148,10 @@ def _legend(table: AlignedTable, results: Results) -> Iterator[Text]:
         if any(not cell for cell in shown["spread of time"].cells):
             meanings.append(f"no ± below {FEWEST_FOR_INTERVAL} samples")
     elif "time" in shown:
-        meanings.append("time: median step")
+        is_predicted = any(cell.startswith(PREDICTED) for cell in shown["time"].cells)
+        meanings.append("time: one step" if is_predicted else "time: median step")
+    if "hours" in shown:
+        meanings.append("hours: for the epochs that were asked about")
     peaks = shown["peak"].cells if "peak" in shown else ()
     if any(PREDICTED in cell for row, cell in enumerate(peaks) if row not in table.remarks):
         basis = " or ".join(_bases(results))
