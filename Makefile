@@ -23,7 +23,8 @@ bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms a
 	$(BIN)/python -m benchmarks.harness | tee results/bench-harness.md
 	$(BIN)/python -m benchmarks.attention | tee results/bench-attention.md
 	$(BIN)/python -m benchmarks.prediction --cases 100 | tee results/bench-prediction.md
-	$(BIN)/python -m benchmarks.million
+	$(BIN)/python -m benchmarks.traced | tee results/bench-traced.md
+	$(BIN)/python -m benchmarks.million | tee results/bench-million.md
 
 lint: $(VENV)/.lint  ## style and types, as continuous integration checks them
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """What aabench itself costs: start-up of quick commands, and time per case beyond the measuring.
 
-Run with ``python -m benchmarks.harness [CASES]``, in hundreds; prints a Markdown table. Ratios and medians only: the
-machine it runs on is named in the table.
+Run with ``python -m benchmarks.harness [CASES]``, in hundreds; prints a Markdown table. Ratios and
+medians only: the machine it runs on is named in the table.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def overhead_rows(cases: int) -> list[tuple[str, str]]:
         measure(request, watch)
         rows = (Path(folder) / "run" / "rows.jsonl").read_text().splitlines()
         phases = [json.loads(row)["phases_s"] for row in rows]
-    first, last = watch.resident[len(watch.resident) // 10], watch.resident[-1]
+    # Not the very last: the worker is on its way out then.
+    first, last = (watch.resident[len(watch.resident) * part // 20] for part in (2, 19))
     quarter = max(1, len(watch.seconds) // 4)
     result = [
         (
@@ -108,9 +109,12 @@ def overhead_rows(cases: int) -> list[tuple[str, str]]:
     ]
     for place, what in enumerate(("parent resident MiB", "worker resident MiB")):
         result.append(
-            (what, f"{first[place] / 2**20:.0f} early, {last[place] / 2**20:.0f} at the end")
+            (
+                what,
+                f"{first[place] / 2**20:.0f} after a tenth, {last[place] / 2**20:.0f} after 95 %",
+            )
         )
-    result.append(("open files of the parent", f"{first[2]} early, {last[2]} at the end"))
+    result.append(("open files of the parent", f"{first[2]} after a tenth, {last[2]} after 95 %"))
     for name in sorted({name for phase in phases for name in phase}):
         values = [phase[name] for phase in phases if name in phase]
         result.append((f"phase {name}", spread(values)))
