@@ -27,6 +27,15 @@ from aabench.cases.network_catalogue import LIBRARIES
 from aabench.cases.validity import layer_problem
 from aabench.errors import UsageError
 
+SINGLE_PIXEL = "the attention sees a single pixel: stride times downsample covers the whole input"
+
+
+def sees_single_pixel(layer: Any) -> Any:
+    """Whether pooling leaves one pixel of a larger input; takes a layer, or columns of augmented ones."""
+    step = layer.stride * layer.downsample
+    covers = (layer.height <= step) & (layer.width <= step)
+    return covers & (layer.height * layer.width > 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -185,7 +194,7 @@ class Grid:
             dv = _value_depth(point, out_channels, notes)
             dk = point["dk"] if "dk" in point else self._key_depth(point, out_channels, dv, notes)
         height, width = point["resolution"]
-        return Layer(
+        layer = Layer(
             in_channels=point["in_channels"],
             out_channels=out_channels,
             kernel_size=point["kernel_size"] if "kernel_size" in point else DEFAULT_WINDOW[kind],
@@ -199,6 +208,9 @@ class Grid:
             width=width,
             kind=kind,
         )
+        if kind == AUGMENTED and sees_single_pixel(layer) and dv > 0:
+            notes.append(SINGLE_PIXEL)
+        return layer
 
     def _key_depth(
         self, point: dict[str, Any], out_channels: int, dv: int, notes: list[str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aabench.cases.grid import Grid
+from aabench.cases.grid import SINGLE_PIXEL, Grid, sees_single_pixel
 from aabench.cost.columns import LABELS, LAYER_SIZES, Column, Labels
 from aabench.cost.distinct import distinct
 from aabench.cost.grid_columns import GridColumns
@@ -141,7 +141,10 @@ def _notes(entries: GridColumns, choices: dict[str, NDArray[np.int64]]) -> Sente
         first, kind = distinct(codes[rows] for codes in entries.depth_axes())
         for number, row in enumerate(rows[first]):
             (entry,) = entries.point(int(row)).entries()
-            notes.add(rows[kind == number], SEPARATOR.join(entry.notes))
+            of_depths = [note for note in entry.notes if note != SINGLE_PIXEL]
+            notes.add(rows[kind == number], SEPARATOR.join(of_depths))
+    layers = entries.layers
+    notes.add(np.flatnonzero(sees_single_pixel(layers) & (layers.dv > 0)), SINGLE_PIXEL)
     for sentence, chosen in choices.items():
         notes.add(chosen, sentence)
     notes.add(np.flatnonzero(entries.compiled), COMPILED_NOTE)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aabench.cases.case import Case
-from aabench.cases.grid import Grid
+from aabench.cases.grid import SINGLE_PIXEL, Grid
 from aabench.errors import UsageError
 
 
@@ -77,6 +77,14 @@ def test_upsilon_that_rounds_to_nothing_is_said():
 def test_impossible_layers_say_why(axes, clue):
     entry = next(Grid.of(axes).entries())
     assert clue in entry.problem
+
+
+@pytest.mark.parametrize(("downsample", "is_said"), [(2, False), (4, True), (8, True)])
+def test_pooling_down_to_one_pixel_is_said(downsample, is_said):
+    axes = {"in_channels": 64, "resolution": "8x6", "stride": 2, "downsample": downsample}
+    entry = next(Grid.of(axes).entries())
+    assert (SINGLE_PIXEL in entry.notes) is is_said
+    assert entry.case.layer.tokens == 1 or not is_said
 
 
 def test_a_floor_out_of_range_is_refused():
