@@ -129,6 +129,25 @@ def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(tmp_path
     assert_each_round_once(rows)
 
 
+@pytest.mark.parametrize("nap", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])
+def test_a_worker_that_hangs_goes_with_its_parent(tmp_path, nap):
+    """Also where it never gives up the interpreter's lock, so that no thread of it can run."""
+    (tmp_path / "slow.py").write_text(
+        "import ctypes, pathlib, time\n"
+        "def attend(q, k, v, tables, resolution):\n"
+        "    pathlib.Path('hanging').touch()\n"
+        f"    {nap}\n"
+    )
+    words = [*AABENCH, "sweep", *SMALL, "--attention", "slow:attend", "--out", "cut"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for((tmp_path / "hanging").exists)
+    workers = children_of(process.pid)
+    assert workers
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(is_running(pid) for pid in workers))
+
+
 def test_the_plug_pulled_ten_times_changes_nothing_in_the_end(tmp_path, swept):
     words = [*AABENCH, "sweep", *SMALL, "--out", "mine"]
     rows = tmp_path / "mine" / "rows.jsonl"

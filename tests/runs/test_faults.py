@@ -18,7 +18,7 @@ FORMS = {
     "killed": ("crashed", "SIGKILL"),
     "hangs": ("timeout", "--timeout 10 s"),
     "hangs_holding_the_interpreter": ("timeout", "--timeout 10 s"),
-    "wrong_shape": ("wrong", "shape"),
+    "wrong_shape": ("wrong", "the form returned shape (2, 2, 16, 1)"),
     "wrong_kind": ("wrong", "NoneType"),
     "wrong_numbers": ("wrong", "its output disagrees"),
     "wrong_gradient": ("wrong", "gradient of q disagrees"),

@@ -62,6 +62,16 @@ def test_a_cut_off_line_is_left_out_and_the_next_one_is_whole(folder):
     assert "line 2 is damaged" in folder.problems[0]
 
 
+def test_a_line_that_lacks_its_end_alone_is_whole(folder):
+    """Were it left out now and read after the next one has ended it, a round would count twice."""
+    folder.append(task(0), outcome())
+    path = folder.path / ROWS
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [record.round for record in folder.records()] == [0]
+    folder.append(task(1), outcome())
+    assert [record.round for record in folder.records()] == [0, 1]
+
+
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=40))
 @settings(deadline=None, max_examples=60)
 def test_any_damage_leaves_the_other_lines(tmp_path_factory, cut, noise):
