@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: quick test test-oldest lint format bench clean help
+.PHONY: quick test test-oldest lint format bench gpu clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -25,6 +25,9 @@ bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms a
 	$(BIN)/python -m benchmarks.prediction --cases 100 | tee results/bench-prediction.md
 	$(BIN)/python -m benchmarks.traced | tee results/bench-traced.md
 	$(BIN)/python -m benchmarks.million | tee results/bench-million.md
+
+gpu: $(VENV)/.test  ## check and measure everything on a CUDA card in 8 minutes; evidence goes to results/gpu-CARD-DATE
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 lint: $(VENV)/.lint  ## style and types, as continuous integration checks them
 	$(BIN)/ruff check .

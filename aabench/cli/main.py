@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from aabench import __version__
-from aabench.cli import calibrate, doctor, layer, listing, network, paper, report, sweep
+from aabench.cli import (
+    calibrate,
+    compare,
+    doctor,
+    fit,
+    layer,
+    listing,
+    network,
+    paper,
+    report,
+    sweep,
+)
 from aabench.errors import EXIT_INTERRUPTED, AabenchError
 
 app = typer.Typer(
@@ -39,8 +50,10 @@ def _options(
 
 app.command("sweep")(sweep.sweep_command)
 app.command("layer")(layer.layer_command)
+app.command("fit")(fit.fit_command)
 app.command("network")(network.network_command)
 app.command("report")(report.report_command)
+app.command("compare")(compare.compare_command)
 app.command("paper")(paper.paper_command)
 app.command("list")(listing.list_command)
 app.command("doctor")(doctor.doctor_command)

@@ -6,6 +6,7 @@ Imports nothing heavy: the process that resumes a run compares, without measurin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 FIELDS = {
     "aabench": "aabench",
@@ -48,11 +49,27 @@ NOT_COMPARED = {"CUDA_VISIBLE_DEVICES"}
 MINOR_VERSION_ONLY = {"python"}
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that two environments do not agree on.
+
+    Attributes:
+        label: what it is called.
+        first: its value in the first environment.
+        second: its value in the second one.
+    """
+
+    label: str
+    first: object
+    second: object
+
+    def told(self, first: str, second: str) -> str:
+        """One line with the names of the environments, such as ``torch 2.11 in A, 2.15 in B``."""
+        return f"{self.label} {_shown(self.first)} {first}, {_shown(self.second)} {second}"
+
+
 def environment_differences(run: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
     """What makes figures measured here not comparable with those of a run, one line each.
-
-    Load, free memory, temperature and clocks come and go and are not compared. What either side
-    does not know, or did not record, is no difference.
 
     Args:
         run: the environment that a run was begun in.
@@ -62,44 +79,55 @@ def environment_differences(run: Mapping[str, object], here: Mapping[str, object
         Lines such as ``torch 2.11 here, 2.15 in the run``; empty if they are comparable.
 
     """
-    lines = [
-        _line(label, here[name], run[name])
+    return [each.told("here", "in the run") for each in differences(here, run)]
+
+
+def differences(first: Mapping[str, object], second: Mapping[str, object]) -> list[Difference]:
+    """What two environments do not agree on.
+
+    Load, free memory, temperature and clocks come and go and are not compared. What either side
+    does not know, or did not record, is no difference.
+    """
+    found = [
+        Difference(label, first[name], second[name])
         for name, label in FIELDS.items()
-        if _differ(name, run.get(name), here.get(name))
+        if _differ(name, first.get(name), second.get(name))
     ]
-    return lines + _variable_differences(run, here) + _gpu_differences(run, here)
+    return found + _variable_differences(first, second) + _gpu_differences(first, second)
 
 
-def _differ(name: str, in_run: object, here: object) -> bool:
-    if in_run is None or here is None:
+def _differ(name: str, first: object, second: object) -> bool:
+    if first is None or second is None:
         return False
     if name in MINOR_VERSION_ONLY:
-        return str(in_run).split(".")[:2] != str(here).split(".")[:2]
-    return in_run != here
+        return str(first).split(".")[:2] != str(second).split(".")[:2]
+    return first != second
 
 
-def _variable_differences(run: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    in_run, now = run.get("variables"), here.get("variables")
-    if not isinstance(in_run, Mapping) or not isinstance(now, Mapping):
+def _variable_differences(
+    first: Mapping[str, object], second: Mapping[str, object]
+) -> list[Difference]:
+    before, after = first.get("variables"), second.get("variables")
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return []
     return [
-        _line(name, now.get(name, "not set"), in_run.get(name, "not set"))
-        for name in sorted({*in_run, *now} - NOT_COMPARED)
-        if in_run.get(name) != now.get(name)
+        Difference(name, before.get(name, "not set"), after.get(name, "not set"))
+        for name in sorted({*before, *after} - NOT_COMPARED)
+        if before.get(name) != after.get(name)
     ]
 
 
-def _gpu_differences(run: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    in_run, now = _gpus(run), _gpus(here)
-    if in_run is None or now is None:
+def _gpu_differences(first: Mapping[str, object], second: Mapping[str, object]) -> list[Difference]:
+    before, after = _gpus(first), _gpus(second)
+    if before is None or after is None:
         return []
-    if len(in_run) != len(now):
-        return [_line("number of GPUs:", len(now), len(in_run))]
+    if len(before) != len(after):
+        return [Difference("number of GPUs:", len(before), len(after))]
     return [
-        _line(f"GPU {place} {label}", card[name], before[name])
-        for place, (before, card) in enumerate(zip(in_run, now, strict=True))
+        Difference(f"GPU {place} {label}", one[name], other[name])
+        for place, (one, other) in enumerate(zip(before, after, strict=True))
         for name, label in GPU_FIELDS.items()
-        if _differ(name, before.get(name), card.get(name))
+        if _differ(name, one.get(name), other.get(name))
     ]
 
 
@@ -109,10 +137,6 @@ def _gpus(environment: Mapping[str, object]) -> list[Mapping[str, object]] | Non
     if not isinstance(gpus, list) or not all(isinstance(gpu, Mapping) for gpu in gpus):
         return None
     return gpus
-
-
-def _line(label: str, here: object, in_run: object) -> str:
-    return f"{label} {_shown(here)} here, {_shown(in_run)} in the run"
 
 
 def _shown(value: object) -> str:

@@ -109,18 +109,18 @@ def summarize(samples_s: Sequence[float]) -> Summary:
 
 
 @lru_cache(maxsize=4096)
-def median_interval_rank(n: int) -> int | None:
+def median_interval_rank(n: int, confidence: float = CONFIDENCE) -> int | None:
     """The rank j for which the j-th smallest and j-th largest of n samples enclose the median.
 
     Whatever the distribution, the number X of samples below the true median is binomial with
     p = 1/2, so the interval from x_(j) to x_(n+1-j) misses it with probability 2 P(X < j). The
-    largest j that keeps this within 5 % is taken (David and Nagaraja, Order Statistics, section
-    7.1). Below 6 samples even the extremes do not reach 95 %: then the answer is None.
+    largest j that keeps this within 1 - confidence is taken (David and Nagaraja, Order Statistics,
+    section 7.1). Below 6 samples even the extremes do not reach 95 %: then the answer is None.
     """
     below = np.arange(1, n // 2 + 1)
     log_probability = np.concatenate(([0.0], np.cumsum(np.log((n - below + 1) / below))))
     cumulative = np.cumsum(np.exp(log_probability - n * math.log(2)))
-    rank = int(np.count_nonzero(cumulative <= (1 - CONFIDENCE) / 2))
+    rank = int(np.count_nonzero(cumulative <= (1 - confidence) / 2))
     return rank or None
 
 

@@ -50,6 +50,10 @@ class Ledger:
             return 0
         return case.rounds[round_number] + 1
 
+    def all_samples(self, key: str) -> list[tuple[int, int]]:
+        """Where the samples of a case's rounds stand, by round."""
+        return self.earlier_samples(key, round_number=-1)
+
     def earlier_samples(self, key: str, round_number: int) -> list[tuple[int, int]]:
         """Where the samples of a case's other rounds stand."""
         case = self._cases.get(key, Progress())

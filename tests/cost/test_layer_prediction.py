@@ -23,9 +23,9 @@ from aabench.cost.columns import LayerColumns
 from aabench.cost.execution import default_threads
 from aabench.cost.explain import explain
 from aabench.cost.layers import UNKNOWN, predict_layers
-from aabench.runs.predicting import predict
 from aabench.cost.timeline import KINDS
 from aabench.errors import UnknownName, UsageError
+from aabench.runs.predicting import predict
 
 LAYER = Layer(16, 32, 3, 1, 1, 4, 32, 16, "relative", 12, 12)
 

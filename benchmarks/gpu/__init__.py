@@ -1,0 +1,1 @@
+"""One command that checks and measures everything on a CUDA machine: ``python -m benchmarks.gpu``."""
