@@ -24,6 +24,7 @@ bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms a
 	$(BIN)/python -m benchmarks.attention | tee results/bench-attention.md
 	$(BIN)/python -m benchmarks.prediction --cases 100 | tee results/bench-prediction.md
 	$(BIN)/python -m benchmarks.traced | tee results/bench-traced.md
+	$(BIN)/python -m benchmarks.fitting | tee results/bench-fitting.md
 	$(BIN)/python -m benchmarks.million | tee results/bench-million.md
 
 gpu: $(VENV)/.test  ## check and measure everything on a CUDA card in 8 minutes; evidence goes to results/gpu-CARD-DATE

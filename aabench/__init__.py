@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aabench.cases.case import Case as Case
+    from aabench.fitting.door import fit as fit
     from aabench.layers.augmented_convolution import AugmentedConv2d as AugmentedConv2d
     from aabench.networks.augmenting import augment as augment
     from aabench.runs.door import sweep as sweep
@@ -24,11 +25,21 @@ _PUBLIC = {
     "Case": "aabench.cases.case",
     "predict": "aabench.runs.predicting",
     "augment": "aabench.networks.augmenting",
+    "fit": "aabench.fitting.door",
     "load_run": "aabench.runs.reading",
     "sweep": "aabench.runs.door",
 }
 
-__all__ = ["AugmentedConv2d", "Case", "__version__", "augment", "load_run", "predict", "sweep"]
+__all__ = [
+    "AugmentedConv2d",
+    "Case",
+    "__version__",
+    "augment",
+    "fit",
+    "load_run",
+    "predict",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -161,6 +161,28 @@ class Card:
         )
 
 
+def chosen_card(gpu: str | None, vram: str | None, arch: str | None) -> Card | None:
+    """The card that the flags name; None if they name none.
+
+    Raises:
+        UsageError: an unknown card, or flags that contradict each other.
+    """
+    if gpu is not None and (vram is not None or arch is not None):
+        raise UsageError(
+            "--gpu names a card, --vram and --arch describe one", instead="give either"
+        )
+    if gpu is not None:
+        return Card.of(gpu)
+    if vram is None and arch is None:
+        return None
+    if vram is None or arch is None:
+        raise UsageError(
+            "an unlisted card needs both --vram and --arch",
+            instead="such as --vram 12GiB --arch sm89",
+        )
+    return Card.unlisted(vram, arch)
+
+
 def architecture_name(capability: Capability) -> str:
     """``sm89`` for (8, 9)."""
     return "sm{}{}".format(*capability)

@@ -46,8 +46,8 @@ def card_target(gpu: str | None, vram: str | None, arch: str | None) -> Target |
     Raises:
         UsageError: an unknown card, or flags that contradict each other.
     """
+    from aabench.cases.card import chosen_card
     from aabench.cost.target import Target
-    from aabench.runs.predicting import chosen_card
 
     card = chosen_card(gpu, vram, arch)
     return None if card is None else Target.of_card(card)

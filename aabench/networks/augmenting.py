@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +17,9 @@ from aabench.errors import UsageError
 from aabench.layers.arguments import count, ratio
 from aabench.layers.augmented_convolution import AugmentedConv2d
 from aabench.networks.meta_trace import InputSize, meta_copy, reached_resolutions, run_on_meta
+from aabench.networks.module_swap import swap_modules
+from aabench.networks.plan import Plan
+from aabench.networks.planned import follow_plan
 from aabench.networks.selection import (
     Candidate,
     Selection,
@@ -74,8 +78,9 @@ class _Depths:
 
 def augment(
     model: Model,
-    layers: Selection,
+    layers: Selection | None = None,
     *,
+    plan: str | Path | None = None,
     kappa: Ratio | None = None,
     upsilon: Ratio | None = None,
     heads: int = 8,
@@ -105,6 +110,8 @@ def augment(
         layers: fnmatch pattern(s) on the names of ``model.named_modules()``, which must match
             convolutions only; or a function that is asked of every ``Candidate`` reached, which
             knows name, convolution and resolution.
+        plan: instead of everything else, a file that ``aabench fit --write`` made: its layers, each
+            with its own depths, and its checkpointing.
         kappa: dk/Fout; dk = max(min_key_depth_per_head Nh, floor(kappa Fout / Nh) Nh).
         upsilon: dv/Fout; dv = floor(upsilon Fout / Nh) Nh.
         heads: Nh.
@@ -121,8 +128,15 @@ def augment(
 
     Raises:
         UsageError: no such layers, layers that cannot be augmented, depths that do not go
-            together, a map too large, or a model whose forward fails on such an image.
+            together, a map too large, a model whose forward fails on such an image, or a plan for
+            another network.
     """
+    if plan is not None:
+        _check_alone(layers, kappa, upsilon, dk, dv)
+        follow_plan(model, Plan.read(plan))
+        return model
+    if layers is None:
+        raise UsageError("nothing says which layers to augment", instead="give layers or plan")
     depths = _Depths(heads, kappa, upsilon, dk, dv, min_key_depth_per_head)
     tracer = meta_copy(model)
     replacements: dict[str, AugmentedConv2d] = {}
@@ -148,12 +162,12 @@ def augment(
             instead="raise upsilon or lower heads",
         )
     # The copy goes first: where the model's own code needs a Conv2d there, the model stays whole.
-    _swap(tracer, {name: _meta_twin(layer) for name, layer in replacements.items()})
+    swap_modules(tracer, {name: _meta_twin(layer) for name, layer in replacements.items()})
     run_on_meta(tracer, input_size)
     if copy_filters:
         for name, layer in replacements.items():
             _copy_filters(model.get_submodule(name), layer)
-    _swap(model, replacements)
+    swap_modules(model, replacements)
     return model
 
 
@@ -164,6 +178,17 @@ def augmented_layers(model: nn.Module) -> tuple[Replacement, ...]:
         for name, module in model.named_modules()
         if isinstance(module, AugmentedConv2d)
     )
+
+
+def _check_alone(*others: object) -> None:
+    """Refuse what a plan already says."""
+    given = [repr(other) for other in others if other is not None]
+    if given:
+        raise UsageError(
+            "a plan says which layers are augmented and how",
+            got=f"a plan and {', '.join(given)}",
+            instead="give a plan, or layers with kappa and upsilon",
+        )
 
 
 def _selected(
@@ -251,15 +276,6 @@ def _meta_twin(layer: AugmentedConv2d) -> AugmentedConv2d:
     twin = meta_copy(layer)
     twin.attention = "broadcast"
     return twin
-
-
-def _swap(model: nn.Module, replacements: Mapping[str, nn.Module]) -> None:
-    """Put the replacements in, at every place where the replaced module is."""
-    by_identity = {id(model.get_submodule(name)): new for name, new in replacements.items()}
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if id(child) in by_identity:
-                setattr(parent, name, by_identity[id(child)])
 
 
 def _copy_filters(old: nn.Module, new: AugmentedConv2d) -> None:

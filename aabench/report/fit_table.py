@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from aabench.report.aligned_text import AlignedTable, TextColumn, fitted, prose, unwrapped
+from aabench.report.aligned_text import (
+    WIDEST_PROSE,
+    AlignedTable,
+    TextColumn,
+    fitted,
+    prose,
+    unwrapped,
+)
 from aabench.report.quantities import (
     EMPTY,
     bytes_text,
@@ -30,7 +37,7 @@ STYLES = {
 }
 """The verdicts, each with its rich style."""
 
-EXPENDABLE = ("note", "dv", "dk", "stage", "at most", "at least", "FLOPs", "alone left")
+EXPENDABLE = ("FLOPs", "at least", "at most", "dv", "dk", "note", "alone left", "at peak")
 """Columns that a narrow terminal goes without, the least important first."""
 
 MOST_LAYERS = 24
@@ -111,7 +118,7 @@ def _pieces(report: FitReport, width: int) -> Iterator[RenderableType]:
         yield from _table(_maximum_columns(report.maxima), width)
     yield from _section(f"Attention forms{_all_layers(report)}", width)
     yield from _table(_form_columns(report), width, _refusals(report.forms))
-    if len(report.layers):
+    if len(report.layers) and not len(report.maxima):
         rows = report.stages if len(report.layers) > MOST_LAYERS else report.layers
         what = "Stages" if rows is report.stages else "Layers"
         yield from _section(f"{what} with {report.attention}", width)
@@ -144,22 +151,27 @@ def _table(
 
 
 def _verdict_line(report: FitReport) -> str:
-    """Such as ``FITS with factored and blocked, not with materialized: aa-wrn28-10, ...``."""
-    subject = f"{report.network}, {report.case}, on {report.where}"
+    """Such as ``FITS with factored and blocked, not with materialized``."""
     if len(report.maxima):
-        found = [f"{row.largest} ({row.attention})" for row in _rows(report.maxima) if row.largest]
-        axis = report.maxima["axis"].iloc[0]
-        if not found:
-            return f"NO {axis} FITS: {subject}"
-        return f"LARGEST {axis.upper()}: {', '.join(found)}: {subject}"
+        return _maximum_line(report)
     names = _by_verdict(report)
-    if report.verdict == "fits":
-        without = [name for each in list(STYLES)[1:3] for name in names[each]]
-        apart = f", not with {_listed(without)}" if without else ""
-        return f"FITS{_with(report, names['fits'])}{apart}: {subject}"
-    if report.verdict == "does not fit":
-        return f"DOES NOT FIT{_with(report, names['does not fit'])}: {subject}"
-    return f"TOO CLOSE TO TELL{_with(report, names['too close to tell'])}: {subject}"
+    apart = [name for each in list(STYLES)[1:3] for name in names[each]]
+    if report.verdict == "fits" and apart:
+        return f"FITS{_with(report, names['fits'])}, not with {_listed(apart)}"
+    return f"{report.verdict.upper()}{_with(report, names[report.verdict])}"
+
+
+def _maximum_line(report: FitReport) -> str:
+    """Such as ``LARGEST BATCH THAT FITS: 41 with materialized; 260 with blocked``."""
+    axis = report.maxima["axis"].iloc[0]
+    forms: dict[str, list[str]] = {}
+    for row in _rows(report.maxima):
+        if _text(row.largest):
+            forms.setdefault(row.largest, []).append(row.attention)
+    if not forms:
+        return f"NO {axis.upper()} FITS"
+    found = [f"{value} with {_listed(names)}" for value, names in forms.items()]
+    return f"LARGEST {axis.upper()} THAT FITS: {'; '.join(found)}"
 
 
 def _with(report: FitReport, names: Sequence[str]) -> str:
@@ -176,26 +188,35 @@ def _by_verdict(report: FitReport) -> dict[str, list[str]]:
 
 def _amount_line(report: FitReport) -> str:
     """By how much: of the form that the layers are told of, and of the best other."""
+    if len(report.maxima):
+        best = min(_rows(report.maxima), key=lambda row: (row.verdict != "fits", -row.left_bytes))
+        return f"There {_amount(best, report)} of {bytes_text(report.usable_bytes)}"
     rows = {row.attention: row for row in _rows(report.forms)}
     parts = [_amount(rows[report.attention], report)]
     others = [row for row in rows.values() if row.verdict == "fits"]
     if rows[report.attention].verdict != "fits" and others:
-        parts.append(_amount(min(others, key=lambda row: int(row.needed_high_bytes)), report))
-    return f"of {bytes_text(report.usable_bytes)} usable: " + "; ".join(parts)
+        best = _amount(min(others, key=lambda row: int(row.needed_high_bytes)), report)
+        parts.append(best.replace(" takes ", " ", 1))
+    return "; ".join(parts)
 
 
 def _amount(row: Any, report: FitReport) -> str:
+    """What a form takes: at the most, unless even the least is too much."""
     name = row.attention if len(report.layers) else report.network
-    peak = f"{name} peaks at {bytes_text(row.predicted_peak_bytes)}"
-    if row.verdict == "fits":
-        return f"{peak} and leaves {bytes_text(row.left_bytes)} at the least"
     if row.verdict == "does not fit":
-        return f"{peak} and lacks {bytes_text(row.short_bytes)} at the least"
-    return f"{peak}: lacks up to {bytes_text(-row.left_bytes)}, or nothing"
+        least = bytes_text(row.needed_low_bytes)
+        return f"{name} takes {least} at least, {bytes_text(row.short_bytes)} too much"
+    most = f"{name} takes {bytes_text(row.needed_high_bytes)} at most"
+    if row.verdict == "fits":
+        return f"{most}, {bytes_text(row.left_bytes)} left"
+    least = bytes_text(row.needed_low_bytes)
+    return f"{name} takes {least} to {bytes_text(row.needed_high_bytes)}, perhaps too much"
 
 
 def _remedy_line(report: FitReport) -> str:
     plain = report.plain
+    if len(report.maxima):
+        return "One step beyond, each does not fit or is too close to tell, as the table says"
     if plain["verdict"] != "fits" and not (report.remedies["verdict"] == "fits").any():
         need = bytes_text(plain["needed_high_bytes"])
         return (
@@ -205,21 +226,21 @@ def _remedy_line(report: FitReport) -> str:
     fitting = [row for row in _rows(report.remedies) if row.verdict == "fits"]
     if fitting:
         best = fitting[0]
-        note = f"; {best.note}" if best.note else ""
-        return (
+        line = (
             f"Least change that fits: {best.change} (changes the mathematics: "
-            f"{best.changes_mathematics}; FLOPs {ratio_text(best.flops_ratio)}{note})"
+            f"{best.changes_mathematics}; FLOPs {ratio_text(best.flops_ratio)})"
         )
+        with_note = f"{line}; {best.note}"
+        return with_note if best.note and len(with_note) <= WIDEST_PROSE else line
     if len(report.remedies):
         return "No single change that was tried fits; the table below says how far each is off"
-    if len(report.maxima):
-        return "The next value beyond each does not fit, or is too close to tell"
     return "Nothing needs to be changed"
 
 
 def _circumstances(report: FitReport) -> str:
     plain = report.plain
     return (
+        f"{report.network}, {report.case}, on {report.where}. "
         f"Budget: {bytes_text(report.usable_bytes)}, {report.budget}. "
         f"The plain {report.plain_name}: {bytes_text(plain['predicted_peak_bytes'])} at its peak, "
         f"{plain['verdict']}."
@@ -272,23 +293,31 @@ def _judged_columns(rows: Sequence[Any]) -> list[TextColumn]:
 
 
 def _left(row: Any) -> str:
+    """Of a row that has the columns of every judgement."""
+    if row.verdict not in STYLES or row.verdict == "cannot run":
+        return EMPTY
+    return _left_text(row.verdict, row.left_bytes, row.short_bytes)
+
+
+def _left_text(verdict: str, left: int, short: int) -> str:
     """What remains in the worst case; what is missing in the best case of what does not fit."""
-    if row.verdict == "fits":
-        return bytes_text(row.left_bytes)
-    if row.verdict == "does not fit":
-        return f"-{bytes_text(row.short_bytes)}"
-    if row.verdict == "too close to tell":
-        return f"-{bytes_text(-row.left_bytes)}?"
-    return EMPTY
+    if verdict == "fits":
+        return bytes_text(left)
+    if verdict == "does not fit":
+        return f"-{bytes_text(short)}"
+    return f"-{bytes_text(-left)}?"
 
 
 def _layer_columns(frame: pd.DataFrame) -> list[TextColumn]:
     rows = list(_rows(frame))
 
-    def verdicts(name: str, head: str, left: str) -> list[TextColumn]:
+    def verdicts(name: str, head: str) -> list[TextColumn]:
         texts = [getattr(row, name) for row in rows]
         styles = [STYLES[text] for text in texts]
-        lefts = [_signed(getattr(row, left)) for row in rows]
+        lefts = [
+            _left_text(*(getattr(row, name + end) for end in ("", "_left_bytes", "_short_bytes")))
+            for row in rows
+        ]
         return [
             TextColumn(name, "verdict", texts, styles=styles, group=head),
             TextColumn(f"{name} left", "left", lefts, right=True, group=head),
@@ -303,8 +332,8 @@ def _layer_columns(frame: pd.DataFrame) -> list[TextColumn]:
         TextColumn("dv", "dv", [str(row.dv) for row in rows], right=True),
         _amounts("at peak", [row.bytes_at_peak for row in rows]),
         TextColumn("share", "share", [share_text(row.share_of_peak) for row in rows], right=True),
-        *verdicts("alone", "augmented alone", "alone_left_bytes"),
-        *verdicts("with_deeper", "with all deeper ones", "with_deeper_left_bytes"),
+        *verdicts("alone", "augmented alone"),
+        *verdicts("with_deeper", "with all deeper ones"),
         TextColumn("best", "best set", ["yes" if row.in_best_set else "" for row in rows]),
     ]
 
@@ -335,10 +364,6 @@ def _maximum_columns(frame: pd.DataFrame) -> list[TextColumn]:
 
 def _amounts(name: str, values: Sequence[Any]) -> TextColumn:
     return TextColumn(name, name, [bytes_text(_number(each)) for each in values], right=True)
-
-
-def _signed(value: int) -> str:
-    return bytes_text(value) if value >= 0 else f"-{bytes_text(-value)}"
 
 
 def _of_total(value: Any, total: int) -> str:

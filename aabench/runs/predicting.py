@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aabench.cases.card import Card
+from aabench.cases.card import Card, chosen_card
 from aabench.cases.case import AUGMENTED, Case
 from aabench.cases.grid import Grid
 from aabench.cost.target import Target
@@ -90,28 +90,6 @@ def traced_row(case: Case, target: Target) -> dict[str, Any]:
         return {"status": "unsupported", "reason": str(error)}
     except UsageError as error:
         return {"reason": str(error)}
-
-
-def chosen_card(gpu: str | None, vram: str | None, arch: str | None) -> Card | None:
-    """The card that the flags name; None if they name none.
-
-    Raises:
-        UsageError: an unknown card, or flags that contradict each other.
-    """
-    if gpu is not None and (vram is not None or arch is not None):
-        raise UsageError(
-            "--gpu names a card, --vram and --arch describe one", instead="give either"
-        )
-    if gpu is not None:
-        return Card.of(gpu)
-    if vram is None and arch is None:
-        return None
-    if vram is None or arch is None:
-        raise UsageError(
-            "an unlisted card needs both --vram and --arch",
-            instead="such as --vram 12GiB --arch sm89",
-        )
-    return Card.unlisted(vram, arch)
 
 
 def facts_of(target: Target) -> DeviceFacts:

@@ -250,7 +250,7 @@ class _Mixing:
         """Which blocks of the plain story are in the other too, and go at the same time."""
         shared = self._partner[0] >= 0
         other = np.where(shared, self._deaths(1)[self._partner[0]], -2)
-        return shared & (other == self._deaths(0))
+        return np.asarray(shared & (other == self._deaths(0)))
 
     def _end_decided_by(self, which: int, place: int) -> int:
         """The layer whose blocks lie between the two times at which a shared block goes."""

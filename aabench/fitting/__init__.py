@@ -1,0 +1,1 @@
+"""What fits: budgets, verdicts, and the search for the layers and settings that fit."""

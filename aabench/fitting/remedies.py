@@ -1,0 +1,238 @@
+"""The remedies: changes that make a step need less memory, each with what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from aabench.errors import UnsupportedCase, UsageError
+from aabench.fitting.budget import Budget
+from aabench.fitting.forms import form_names, judge_form, preferred_form
+from aabench.fitting.layer_sets import LayerSets
+from aabench.fitting.maximum import maximize
+from aabench.fitting.predictor import Predictor
+from aabench.fitting.stages import stage_of
+from aabench.fitting.subject import Subject
+from aabench.fitting.verdict import Judgement
+
+EVERY = "every stage"
+
+BFLOAT16_SINCE = (8, 0)
+"""The compute capability from which cards multiply bfloat16 matrices fast."""
+
+
+class Mathematics(IntEnum):
+    """Whether a change leaves the mathematics as it is; the least change first."""
+
+    SAME = 0
+    STATISTICS = 1
+    ROUNDING = 2
+    NETWORK = 3
+
+
+MEANINGS = {
+    Mathematics.SAME: "no",
+    Mathematics.STATISTICS: "batch norm only",
+    Mathematics.ROUNDING: "rounding",
+    Mathematics.NETWORK: "another network",
+}
+"""The answers to "does it change the mathematics?"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One change.
+
+    Attributes:
+        kind: in one or two words.
+        change: what to set, as one would type it.
+        subject: with the change.
+        judgement: of that.
+        flops_ratio: FLOPs an image, against the step that was asked for.
+        mathematics: whether it stays the same.
+        note: what else there is to know; may be empty.
+    """
+
+    kind: str
+    change: str
+    subject: Subject
+    judgement: Judgement
+    flops_ratio: float
+    mathematics: Mathematics
+    note: str = ""
+
+    @property
+    def rank(self) -> tuple[bool, int, bool, float]:
+        """Sorts what fits and costs least to the front.
+
+        FLOPs are not time: of attention forms, the one that ``auto`` takes on the device is the first.
+        """
+        settings = self.subject.settings
+        is_preferred = self.subject.attention == preferred_form(settings.device_type)
+        return not self.judgement.fits, self.mathematics, not is_preferred, self.flops_ratio
+
+
+def find_remedies(
+    subject: Subject, predictor: Predictor, budget: Budget, sets: LayerSets | None
+) -> tuple[Remedy, ...]:
+    """Changes that make a subject need less, those that fit and change least first.
+
+    Of each kind there is the smallest change that fits, or else the largest that was tried.
+
+    Args:
+        subject: fully augmented.
+        predictor: of the device.
+        budget: to be held.
+        sets: which of its layers fit; None where there are none to choose from.
+    """
+    finder = _Finder(subject, predictor, budget)
+    found = [*finder.forms()]
+    for kind in (finder.checkpoints, finder.batches, finder.precisions):
+        found += _possible(kind)
+    if sets is not None and sets.layers:
+        for kind in (finder.downsamples, finder.heads):
+            found += _possible(kind)
+        found += finder.sets(sets)
+    return tuple(sorted(found, key=lambda remedy: remedy.rank))
+
+
+def _possible(kind: Callable[[], Iterator[Remedy]]) -> list[Remedy]:
+    """The last of the remedies of a kind; none where the network does not allow the change."""
+    last: list[Remedy] = []
+    try:
+        for remedy in kind():
+            last = [remedy]
+            if remedy.judgement.fits:
+                break
+    except (UsageError, UnsupportedCase):
+        # Such as heads that do not divide: there is no network with this change to be judged.
+        return last
+    return last
+
+
+class _Finder:
+    """Tries changes of one subject, each kind from its smallest change on."""
+
+    def __init__(self, subject: Subject, predictor: Predictor, budget: Budget) -> None:
+        self._subject, self._predictor, self._budget = subject, predictor, budget
+        self._flops = predictor.step(subject).flops / subject.batch
+
+    def forms(self) -> Iterator[Remedy]:
+        """Every other exact form."""
+        built = self._predictor.built(self._subject.source)
+        for name in form_names() if built.layers else ():
+            if name == self._subject.attention:
+                continue
+            changed = replace(self._subject, attention=name)
+            verdict = judge_form(changed, self._predictor, self._budget)
+            if verdict.judgement is not None:
+                yield self._remedy("another form", f"--attention {name}", changed, Mathematics.SAME)
+
+    def checkpoints(self) -> Iterator[Remedy]:
+        """Stages under checkpointing, those that keep most for the backward pass first."""
+        if not self._subject.settings.trains:
+            return
+        stages = self._stages()
+        for count in dict.fromkeys((1, len(stages))):
+            chosen = sorted(stages[:count])
+            if not chosen:
+                return
+            patterns = tuple(f"{name}.*" for name in chosen)
+            yield self._remedy(
+                "checkpointing",
+                f"checkpoint each block of {', '.join(chosen) if count < len(stages) else EVERY}",
+                self._subject.with_settings(checkpointed=patterns),
+                Mathematics.SAME,
+                "batch norm's running averages move twice a step",
+            )
+
+    def _stages(self) -> list[str]:
+        """The modules beside the augmented stages, those first that keep most for the backward pass."""
+        names = [layer.name for layer in self._predictor.built(self._subject.source).layers]
+        beside = stage_of(names[0], names) if names else ""
+        modules = self._predictor.step(self._subject).modules
+        kinds = {module.kind for module in modules if module.name == beside and not module.is_leaf}
+        stages = [
+            module
+            for module in modules
+            if module.name.rpartition(".")[0] == beside.rpartition(".")[0]
+            and module.kind in kinds
+            and module.saved_bytes
+        ]
+        return [module.name for module in sorted(stages, key=lambda each: -each.saved_bytes)]
+
+    def batches(self) -> Iterator[Remedy]:
+        """The largest smaller batch that fits."""
+        if self._subject.batch == 1:
+            return
+        best = maximize(self._subject, "batch", self._predictor, self._budget).best
+        if best is None:
+            best_subject = replace(self._subject, batch=1)
+        else:
+            best_subject = best.subject
+        if best_subject.batch >= self._subject.batch:
+            return
+        steps = -(-self._subject.batch // best_subject.batch)
+        trains = self._subject.settings.trains
+        yield self._remedy(
+            "smaller batch",
+            f"--batch {best_subject.batch}",
+            best_subject,
+            Mathematics.STATISTICS if trains else Mathematics.SAME,
+            f"accumulate gradients over {steps} steps" if trains else f"{steps} passes",
+        )
+
+    def precisions(self) -> Iterator[Remedy]:
+        """Autocast."""
+        if self._subject.settings.precision not in ("fp32", "tf32"):
+            return
+        target = self._predictor.target
+        is_old = target.capability is not None and target.capability < BFLOAT16_SINCE
+        name = "amp-fp16" if target.device_type == "cuda" and is_old else "amp-bf16"
+        changed = self._subject.with_settings(precision=name)
+        note = "with torch.amp.GradScaler" if name == "amp-fp16" and changed.settings.trains else ""
+        yield self._remedy(
+            "mixed precision", f"--precision {name}", changed, Mathematics.ROUNDING, note
+        )
+
+    def downsamples(self) -> Iterator[Remedy]:
+        """All attention coarser than its output."""
+        layers = self._predictor.built(self._subject.source).layers
+        least = min(found.layer.downsample for found in layers)
+        for factor in (2, 4):
+            if factor > least:
+                changed = self._subject.with_network(downsample=factor)
+                change = f"--downsample {factor}"
+                yield self._remedy("pooled attention", change, changed, Mathematics.NETWORK)
+
+    def heads(self) -> Iterator[Remedy]:
+        """Half as many heads, and again."""
+        layers = self._predictor.built(self._subject.source).layers
+        heads = max(found.layer.heads for found in layers)
+        while heads > 1:
+            heads //= 2
+            changed = self._subject.with_network(heads=heads)
+            yield self._remedy("fewer heads", f"--heads {heads}", changed, Mathematics.NETWORK)
+
+    def sets(self, sets: LayerSets) -> Iterator[Remedy]:
+        """Fewer layers augmented."""
+        total = len(sets.layers)
+        for words, chosen in (("the last", sets.from_last), ("the best", sets.best_use)):
+            if not 0 < len(chosen) < total or (words == "the best" and chosen == sets.from_last):
+                continue
+            yield self._remedy(
+                "fewer layers",
+                f"augment {words} {len(chosen)} of {total} layers",
+                replace(self._subject, layers=frozenset(chosen)),
+                Mathematics.NETWORK,
+                f"from {chosen[0]} on" if words == "the last" else "",
+            )
+
+    def _remedy(
+        self, kind: str, change: str, changed: Subject, mathematics: Mathematics, note: str = ""
+    ) -> Remedy:
+        need = self._predictor.need(changed)
+        flops = self._predictor.step(changed).flops / changed.batch
+        judgement = Judgement(need, self._budget)
+        return Remedy(kind, change, changed, judgement, flops / self._flops, mathematics, note)
