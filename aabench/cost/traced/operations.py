@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 class TracedOperation(NamedTuple):
     """One operation, as the roofline wants it.
@@ -19,8 +16,8 @@ class TracedOperation(NamedTuple):
         launches: operations that the host starts for it.
     """
 
-    flops: float
-    bytes_moved: float
+    flops: int
+    bytes_moved: int
     launches: int
 
 
@@ -34,24 +31,34 @@ class OperationLog:
         """An operation, or several that follow each other."""
         self._rows.append((2 * macs, bytes_moved, launches))
 
-    def columns(self) -> Operations:
-        """The log as columns."""
-        return Operations(np.array(self._rows, np.int64).reshape(-1, 3))
+    def all(self) -> Operations:
+        """Everything so far."""
+        return Operations(tuple(TracedOperation(*row) for row in self._rows))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Operations:
-    """All operations of a step, in order.
+    """All operations of a step, in order."""
 
-    Attributes:
-        table: FLOPs, bytes moved and launches, one row per operation.
-    """
-
-    table: NDArray[np.int64]
+    each: tuple[TracedOperation, ...]
 
     def __iter__(self) -> Iterator[TracedOperation]:
-        return (TracedOperation(*row) for row in self.table.tolist())
+        return iter(self.each)
 
-    def grown(self, other: Operations, share: float) -> Operations:
-        """So far on the way to another step's, which may be beyond it."""
-        return Operations(np.rint(self.table + (other.table - self.table) * share).astype(np.int64))
+    def grown(self, other: Operations, grown: int, span: int) -> Operations:
+        """Those of a step ``grown`` images larger, where the other step is ``span`` larger.
+
+        Every figure grows evenly with the batch.
+        """
+        pairs = zip(self.each, other.each, strict=True)
+        return Operations(
+            tuple(
+                TracedOperation(
+                    *(
+                        before + (after - before) * grown // span
+                        for before, after in zip(*pair, strict=True)
+                    )
+                )
+                for pair in pairs
+            )
+        )

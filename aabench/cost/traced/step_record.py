@@ -184,7 +184,7 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
         batch=batch,
         modules=modules,
         allocations=replace(first.allocations, sizes=sizes),
-        operations=first.operations.grown(second.operations, grown / span),
+        operations=first.operations.grown(second.operations, grown, span),
         basis=f"derived from traces of {first.batch} and {second.batch} images",
     )
 

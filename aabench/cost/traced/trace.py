@@ -115,7 +115,7 @@ class _Trace:
             order=tuple(self._owners.order),
             allocations=self._log.columns(),
             starts=tuple(self._starts),
-            operations=self._meter.operations.columns(),
+            operations=self._meter.operations.all(),
         )
 
     def _reach_steady_state(self) -> None:
