@@ -49,15 +49,14 @@ class AttendedBranch:
             casts_input=setting.execution.casts and (pixels is not None or cast_input is None),
             kind=KQV,
         )
-        q = memory.allocate(KQV, self._attention.key_bytes)
         if pixels:
             memory.free(pixels)
         kqv = self._kqv.output
-        self._telling: Telling = form.memory(self._attention, memory, q, kqv)
+        self._telling: Telling = form.memory(self._attention, memory, kqv)
         values = next(self._telling)
         self._mix = self._mixed(values, form)
         self.output = self._upsampled(self._mix.output)
-        memory.free(kqv, q, values)
+        memory.free(kqv, values)
 
     def backward(self, is_slice: bool) -> tuple[Block, list[Block]]:
         """The gradients of the layer's input and of this branch's weights.

@@ -58,16 +58,11 @@ class Attention:
 
     @property
     def merges_heads(self) -> bool:
-        """Whether images and heads of k and v are one dimension in memory, because one of them is 1.
+        """Whether images and heads of q, k and v are one dimension in memory, because one of them is 1.
 
-        Then k and v go into products as they are, else as copies.
+        Then they go into products as they are, else as copies.
         """
         return self.is_single_image or self.is_single_head
-
-    @property
-    def merges_query_heads(self) -> bool:
-        """Whether q, scaled into a tensor of its own, goes into products as it is."""
-        return self.merges_heads or not self.execution.channels_last
 
     @cached_property
     def tokens(self) -> Column:
@@ -166,8 +161,8 @@ class AttentionForm(Protocol):
         """MACs as executed, by part: ``logits``, ``position logits`` and ``values``."""
         ...
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
-        """What the form allocates and frees from q (scaled) and kqv (which holds k and v)."""
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
+        """What the form allocates and frees, from kqv, which holds k, q (scaled) and v."""
         ...
 
 

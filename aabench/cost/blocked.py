@@ -47,10 +47,9 @@ class BlockedForm(AttentionForm):
         macs["values"] = Macs(values, values * (3 if attention.trains else 1))
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """The workspace of each pass; only q, k and v are kept between them."""
         if attention.trains:
-            memory.keep(q)
             memory.keep(kqv)
         tables = _allocate_tables(attention, memory)
         attended = memory.allocate(OUTPUT, attention.value_bytes)
@@ -63,7 +62,7 @@ class BlockedForm(AttentionForm):
         of_q, of_k = (memory.allocate(GRADIENTS, attention.key_bytes) for _ in "qk")
         of_v = memory.allocate(GRADIENTS, attention.value_bytes)
         workspace = _BlockSizes.of(attention, copies=2).backward(memory)
-        memory.free(*workspace, *tables, gradient, q, kqv)
+        memory.free(*workspace, *tables, gradient, kqv)
         return Gradients(of_q, of_k, of_v)
 
 

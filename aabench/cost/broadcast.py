@@ -23,14 +23,14 @@ class BroadcastForm(AttentionForm):
         macs["values"] = plain_macs(attention.value_macs, attention)
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """The maps in the order in which they come and go; the sum's parts live as long as it does."""
         size = attention.map_bytes
-        logits = LogitsProduct(attention, memory, q, kqv)
+        logits = LogitsProduct(attention, memory, kqv)
         summed = [logits.result]
         positions = None
         if attention.has_tables:
-            positions = RowColumnLogits(attention, memory, q)
+            positions = RowColumnLogits(attention, memory, kqv)
             with_rows = memory.allocate(LOGITS, size, is_map=True)
             summed.append(memory.allocate(LOGITS, size, is_map=True))
             memory.free(with_rows)

@@ -14,7 +14,6 @@ from aabench.cases.validity import layer_problem
 from aabench.cost import timeline
 from aabench.cost.attention import Macs
 from aabench.cost.columns import LayerColumns
-from aabench.cost.execution import Capability
 from aabench.cost.counts import (
     CONVOLUTION,
     KQV,
@@ -25,6 +24,7 @@ from aabench.cost.counts import (
     SOFTMAX,
     LayerCounts,
 )
+from aabench.cost.execution import Capability
 from aabench.cost.groups import groups_of
 from aabench.cost.layer_step import LayerStep
 from aabench.cost.layers import closed_form, predict_layers

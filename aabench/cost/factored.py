@@ -42,12 +42,12 @@ class FactoredForm(AttentionForm):
             macs["position logits"] = row_column_macs(attention)
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """Positions, then q, k and v with their extra columns, then the kernel."""
         key_depth, value_depth = _padded_depths(attention)
         positions, spread = None, []
         if attention.has_tables:
-            positions = RowColumnLogits(attention, memory, q)
+            positions = RowColumnLogits(attention, memory, kqv)
             sides = (attention.height + attention.width) * attention.tokens * attention.item
             indicators = memory.allocate(POSITION_LOGITS, sides)
             spread = [positions.rows, positions.columns, indicators]

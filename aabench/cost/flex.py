@@ -52,9 +52,9 @@ class FlexForm(AttentionForm):
         macs["values"] = Macs(values, values * (4 if trains else 1))
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """Positions in single precision, padded q, k and v, output and log-sum-exp."""
-        positions = _Positions(attention, memory, q) if attention.has_tables else None
+        positions = _Positions(attention, memory, kqv) if attention.has_tables else None
         key_size, value_size = (
             attention.queries * depth * attention.item for depth in _padded_depths(attention)
         )
@@ -92,9 +92,9 @@ class _Positions:
 
     """
 
-    def __init__(self, attention: Attention, memory: Timeline, q: Block) -> None:
+    def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
-        self._logits = RowColumnLogits(attention, memory, q)
+        self._logits = RowColumnLogits(attention, memory, kqv)
         computed = [self._logits.rows, self._logits.columns]
         self.blocks = computed
         if attention.execution.is_half:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from aabench.cost.attention import Attention, AttentionForm, Gradients, Macs, Telling, plain_macs
 from aabench.cost.columns import Column
 from aabench.cost.products import LogitsProduct, ValuesProduct
-from aabench.cost.row_column_logits import offset_macs
+from aabench.cost.row_column_logits import offset_macs, queries_by_position
 from aabench.cost.timeline import (
     GRADIENTS,
-    KQV,
     POSITION_LOGITS,
     SOFTMAX,
     Block,
@@ -32,16 +31,16 @@ class MaterializedForm(AttentionForm):
         macs["values"] = plain_macs(attention.value_macs, attention)
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """The maps in the order in which they come and go."""
         size = attention.map_bytes
-        logits = LogitsProduct(attention, memory, q, kqv)
+        logits = LogitsProduct(attention, memory, kqv)
         summed = [logits.result]
         axes: list[_Axis] = []
         if attention.has_tables:
             axes = [
-                _Axis(attention, memory, q, attention.height, attention.width),
-                _Axis(attention, memory, q, attention.width, attention.height),
+                _Axis(attention, memory, kqv, attention.height, attention.width),
+                _Axis(attention, memory, kqv, attention.width, attention.height),
             ]
             summed += [axis.logits for axis in axes]
         weights = memory.allocate(SOFTMAX, size, is_map=True)
@@ -75,7 +74,7 @@ class _Axis:
     """
 
     def __init__(
-        self, attention: Attention, memory: Timeline, q: Block, length: Column, other: Column
+        self, attention: Attention, memory: Timeline, kqv: Block, length: Column, other: Column
     ) -> None:
         self._attention, self._memory = attention, memory
         lines = attention.batch * attention.heads * other * attention.item
@@ -83,9 +82,7 @@ class _Axis:
         self._padded = lines * length * 2 * length
         self._skewed = lines * (length + 1) * (2 * length - 1)
         self._by_key = lines * length * length
-        self._queries = (
-            memory.keep(q) if attention.has_one_map else memory.allocate(KQV, attention.key_bytes)
-        )
+        self._queries = queries_by_position(attention, memory, kqv)
         by_offset = memory.allocate(POSITION_LOGITS, self._by_offset)
         if not attention.trains:
             memory.free(self._queries)

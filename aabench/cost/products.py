@@ -26,10 +26,9 @@ MOST_DEPTH = 512
 class LogitsProduct:
     """q k^T of all heads: the logits, and later the gradients of q and k."""
 
-    def __init__(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> None:
+    def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
-        self._q = _merged(memory, q, attention.key_bytes, attention.merges_query_heads)
-        self._k = _merged(memory, kqv, attention.key_bytes, attention.merges_heads)
+        self._q, self._k = (_merged(attention, memory, kqv, attention.key_bytes) for _ in "qk")
         self.result = memory.allocate(LOGITS, attention.map_bytes, is_map=True)
         memory.scratch(WORKSPACE, logits_scratch(attention))
         if not attention.trains:
@@ -48,7 +47,7 @@ class ValuesProduct:
 
     def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
-        self._v = _merged(memory, kqv, attention.value_bytes, attention.merges_heads)
+        self._v = _merged(attention, memory, kqv, attention.value_bytes)
         self.result = memory.allocate(OUTPUT, attention.value_bytes)
         memory.scratch(WORKSPACE, values_scratch(attention))
         if not attention.trains:
@@ -64,9 +63,9 @@ class ValuesProduct:
         return of_weights, of_v
 
 
-def _merged(memory: Timeline, block: Block, size: Column, merges: bool) -> Block:
-    """What a product reads: the block itself where its heads merge, else a copy of that part of it."""
-    return memory.keep(block) if merges else memory.allocate(KQV, size)
+def _merged(attention: Attention, memory: Timeline, kqv: Block, size: Column) -> Block:
+    """What a product reads: a part of kqv itself where heads merge, else a copy of that part."""
+    return memory.keep(kqv) if attention.merges_heads else memory.allocate(KQV, size)
 
 
 def logits_scratch(attention: Attention) -> Column:

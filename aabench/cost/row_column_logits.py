@@ -24,6 +24,16 @@ def offset_macs(attention: Attention, vectors: Column) -> Macs:
     return plain_macs(attention.queries * attention.key_depth * vectors, attention)
 
 
+def queries_by_position(attention: Attention, memory: Timeline, kqv: Block) -> Block:
+    """The queries as einsum reads them: copied into the order of its product, where there is one.
+
+    A single map is in order, and one channel a head is multiplied as it lies.
+    """
+    if attention.has_one_map or attention.has_scalar_keys:
+        return memory.keep(kqv)
+    return memory.allocate(KQV, attention.key_bytes)
+
+
 class RowColumnLogits:
     """The logits a (B, Nh, N, H) and b (B, Nh, N, W), and later the gradient of q from theirs.
 
@@ -36,11 +46,11 @@ class RowColumnLogits:
 
     """
 
-    def __init__(self, attention: Attention, memory: Timeline, q: Block) -> None:
+    def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
         self._saved: list[Block] = []
-        by_row = self._product(q, attention.height)
-        by_column = self._product(q, attention.width)
+        by_row = self._product(kqv, attention.height)
+        by_column = self._product(kqv, attention.width)
         if attention.has_one_map:
             self.rows = memory.keep(by_row)
         else:
@@ -72,14 +82,11 @@ class RowColumnLogits:
         self._memory.free(*parts)
         return of_q
 
-    def _product(self, q: Block, length: Column) -> Block:
+    def _product(self, kqv: Block, length: Column) -> Block:
         """The logits of one dimension, its heads and images not yet first."""
         attention, memory = self._attention, self._memory
         table = memory.allocate(POSITION_LOGITS, self._table_bytes(length))
-        if attention.has_one_map:
-            queries = memory.keep(q)
-        else:
-            queries = memory.allocate(KQV, attention.key_bytes)
+        queries = queries_by_position(attention, memory, kqv)
         result = memory.allocate(POSITION_LOGITS, attention.queries * length * attention.item)
         if attention.trains:
             self._saved += [queries, table]

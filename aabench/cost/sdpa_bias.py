@@ -50,14 +50,14 @@ class SdpaBiasForm(AttentionForm):
             macs["position logits"] = row_column_macs(attention)
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """The mask, then contiguous and padded q, k and v, then the kernel."""
         positions = mask = None
         if attention.has_tables:
-            positions = RowColumnLogits(attention, memory, q)
+            positions = RowColumnLogits(attention, memory, kqv)
             mask = memory.allocate(POSITION_LOGITS, attention.map_bytes, is_map=True)
             memory.free(positions.rows, positions.columns)
-        inputs = _kernel_inputs(attention, memory, q, kqv, mask)
+        inputs = _kernel_inputs(attention, memory, kqv, mask)
         kernel = (FusedKernel if _is_fused(attention) else _Math)(attention, memory, inputs)
 
         gradient = yield kernel.result
@@ -70,7 +70,7 @@ class SdpaBiasForm(AttentionForm):
 
 
 def _kernel_inputs(
-    attention: Attention, memory: Timeline, q: Block, kqv: Block, mask: Block | None
+    attention: Attention, memory: Timeline, kqv: Block, mask: Block | None
 ) -> FusedInputs:
     """q, k and v made contiguous and padded; the math kernel's are not padded, and may be so already."""
     key_depth, value_depth = _padded_depths(attention)
@@ -78,14 +78,13 @@ def _kernel_inputs(
     value_size = attention.queries * value_depth * attention.item
     pads = _is_fused(attention)
 
-    def laid_out(block: Block, size: Column, is_contiguous: bool) -> Block:
-        return memory.keep(block) if is_contiguous and not pads else memory.allocate(KQV, size)
+    def laid_out(size: Column, is_scalar: bool) -> Block:
+        # Of several images no part of kqv is in one piece.
+        is_contiguous = is_scalar and attention.is_single_image
+        return memory.keep(kqv) if is_contiguous and not pads else memory.allocate(KQV, size)
 
-    # Of several images, only q is in one piece: k and v are parts of kqv.
-    scalar_keys, alone = attention.has_scalar_keys, attention.is_single_image
-    queries = laid_out(q, key_size, scalar_keys)
-    keys = laid_out(kqv, key_size, scalar_keys and alone)
-    values = laid_out(kqv, value_size, attention.has_scalar_values and alone)
+    queries, keys = (laid_out(key_size, attention.has_scalar_keys) for _ in "qk")
+    values = laid_out(value_size, attention.has_scalar_values)
     return FusedInputs(queries, keys, values, key_depth, value_depth, mask)
 
 
@@ -155,10 +154,11 @@ def _is_fused(attention: Attention) -> bool:
     """Whether a fused kernel takes the case."""
     device_type = attention.execution.device_type
     if device_type == "cpu":
-        # A single channel a head throughout has a stride that the fused kernel refuses.
+        # A single channel a head throughout, where it is not copied, has a stride that the fused
+        # kernel refuses.
         scalar = attention.has_scalar_keys and attention.has_scalar_values
-        scalar = scalar and not attention.execution.channels_last
-        return not scalar and not (attention.has_tables and attention.trains)
+        refused = scalar and attention.is_single_image and not attention.execution.channels_last
+        return not refused and not (attention.has_tables and attention.trains)
     return device_type == "cuda"
 
 

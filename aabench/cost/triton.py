@@ -40,14 +40,14 @@ class TritonForm(AttentionForm):
         macs["values"] = Macs(values, values * (4 if trains else 1))
         return macs
 
-    def memory(self, attention: Attention, memory: Timeline, q: Block, kqv: Block) -> Telling:
+    def memory(self, attention: Attention, memory: Timeline, kqv: Block) -> Telling:
         """Position logits, output and log-sum-exp; backward recomputes the weights tile by tile."""
         positions = _position_logits(attention, memory)
         result = memory.allocate(OUTPUT, attention.value_bytes)
         log_sums = memory.allocate(SOFTMAX, attention.queries * SINGLE)
         if attention.trains:
-            saved = [memory.keep(block) for block in (q, kqv, result)]
-            query = memory.keep(q)
+            saved = [memory.keep(block) for block in (kqv, result)]
+            query = memory.keep(kqv)
         else:
             memory.free(*positions, log_sums)
 

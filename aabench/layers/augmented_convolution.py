@@ -264,12 +264,25 @@ class AugmentedConv2d(nn.Module):
         resolution = (pixels.shape[2], pixels.shape[3])
         k, q, v = (
             part.flatten(2).unflatten(1, (self.heads, -1)).mT  # (B, Nh, N, depth / Nh)
-            for part in self.kqv(pixels).split((self.dk, self.dk, self.dv), dim=1)
+            for part in self._projections(pixels)
         )
         tables = self.position.tables(resolution)
         if tables is not None:
             tables = (tables[0].to(q.dtype), tables[1].to(q.dtype))
-        return AttentionInputs(q * (self.dk // self.heads) ** -0.5, k, v, tables, resolution)
+        return AttentionInputs(q, k, v, tables, resolution)
+
+    def _projections(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, scaled queries and values: three parts of what ``kqv`` gave, in its memory.
+
+        The queries are scaled where they are, because a scaled copy would stay for the backward
+        pass beside the others. A chunk that autograd does not know for a view can be so without
+        the copies of all gradients that it makes to follow a change to a part of a tensor. That is
+        safe as long as nothing else changes that tensor.
+        """
+        assert self.kqv is not None
+        keys_and_queries, v = self.kqv(pixels).split((2 * self.dk, self.dv), dim=1)
+        k, q = keys_and_queries.unsafe_chunk(2, dim=1)
+        return k, q.mul_((self.dk // self.heads) ** -0.5), v
 
     def attend(self, inputs: AttentionInputs) -> Tensor:
         """The attention alone, (B, Nh, N, dv/Nh), by this layer's form."""

@@ -28,7 +28,10 @@ from aabench.errors import UsageError
 
 
 class AttentionInputs(Protocol):
-    """What a form is called with: q, k, v, tables and resolution, which iterating gives."""
+    """What a form is called with: q, k, v, tables and resolution, which iterating gives.
+
+    q, k and v are parts of one tensor, as closed forms have it.
+    """
 
     @property
     def q(self) -> Tensor:
@@ -173,19 +176,20 @@ class _Told:
         self._forward_macs = int(sum(int(part.forward[0]) for part in macs))
         self._backward_macs = int(sum(int(part.step[0]) for part in macs)) - self._forward_macs
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, k: Tensor, v: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The attended values, and what has to be saved for the backward pass."""
         meter, memory, attention = self.meter, self._memory, self._attention
         least = int(attention.least_macs[0])
         meter.count(self._owner, forward=least, step=self._forward_macs)
-        q_block = memory.adopt(KQV, _storage_bytes(q), meter.place_of(q))
         kqv_block = memory.adopt(KQV, _storage_bytes(k), meter.place_of(k))
-        self._telling = self._form.memory(attention, memory, q_block, kqv_block)
+        self._telling = self._form.memory(attention, memory, kqv_block)
+        begin = memory.moment
         values = next(self._telling)
+        self._note(self._forward_macs, begin)
         is_exact = int(values.size[0]) == v.numel() * v.element_size()
         channels_first = is_exact and self._form.merges_without_copy(attention)
         attended = self._tensor(values, v, channels_first=channels_first)
-        given = {q_block: q, kqv_block: k, values: attended}
+        given = {kqv_block: k, values: attended}
         for block in given:
             memory.hand_over(block)
         self._kept = memory.alive() if attention.trains else []
@@ -201,12 +205,19 @@ class _Told:
         for kept, tensor in zip(self._kept, saved, strict=True):
             memory.places[kept] = meter.place_of(tensor)
         block = memory.adopt(GRADIENTS, _storage_bytes(gradient), meter.place_of(gradient))
+        begin = memory.moment
         *gradients, channels_last = self._finished(block)
+        self._note(self._backward_macs, begin)
         channels_first = not np.all(channels_last)
         return [
             self._tensor(of_input, like, channels_first=channels_first)
             for of_input, like in zip(gradients, inputs, strict=True)
         ]
+
+    def _note(self, macs: int, begin: int) -> None:
+        """The form's work since a moment: each block that came was written once and read once."""
+        moved = 2 * int(self._memory.bytes_since(begin)[0])
+        self.meter.operations.note(macs, moved, self._memory.moment - begin)
 
     def _finished(self, gradient: Block) -> Gradients:
         try:
@@ -254,7 +265,7 @@ class _OneOperation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, told: _Told, q: Tensor, k: Tensor, v: Tensor, *tables: Tensor) -> Tensor:
-        attended, saved = told.forward(q, k, v)
+        attended, saved = told.forward(k, v)
         ctx.told = told
         ctx.inputs = tuple(_Like(tensor.shape, tensor.dtype) for tensor in (q, k, v, *tables))
         ctx.save_for_backward(*saved)
