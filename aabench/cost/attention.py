@@ -64,6 +64,17 @@ class Attention:
         """
         return self.is_single_image or self.is_single_head
 
+    @property
+    def shows_channels_last(self) -> bool:
+        """Whether torch sees that channels are innermost in the gradients of q, k and v.
+
+        It takes a single image, and a single channel, for the usual order.
+        """
+        has_single_channel = self.is_single_head and (
+            self.has_scalar_keys or self.has_scalar_values
+        )
+        return not self.is_single_image and not has_single_channel
+
     @cached_property
     def tokens(self) -> Column:
         """N, the pixels that attend to each other."""

@@ -69,8 +69,11 @@ class FactoredForm(AttentionForm):
             of_q = wide_q
         of_k = _narrowed(memory, wide_k, attention.key_bytes)
         of_v = _narrowed(memory, wide_v, attention.value_bytes)
-        as_wide = (key_depth == attention.key_depth) & (value_depth == attention.value_depth)
-        return Gradients(of_q, of_k, of_v, channels_last=as_wide)
+        # Of several heads with several channels each, a part of a wider tensor has to be copied.
+        keys_stay = attention.has_scalar_keys | (key_depth == attention.key_depth)
+        values_stay = attention.has_scalar_values | (value_depth == attention.value_depth)
+        stay = attention.is_single_head | (keys_stay & values_stay)
+        return Gradients(of_q, of_k, of_v, channels_last=attention.shows_channels_last & stay)
 
 
 def _narrowed(memory: Timeline, wide: Block, size: Column) -> Block:

@@ -66,7 +66,8 @@ class SdpaBiasForm(AttentionForm):
         if positions is not None and of_mask is not None:
             of_q_by_position = positions.backward()
             memory.free(of_mask, of_q_by_position)
-        return Gradients(of_q, of_k, of_v, channels_last=_is_fused(attention))
+        channels_last = _is_fused(attention) and attention.shows_channels_last
+        return Gradients(of_q, of_k, of_v, channels_last=channels_last)
 
 
 def _kernel_inputs(
