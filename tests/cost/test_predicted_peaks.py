@@ -74,6 +74,30 @@ def test_peak_of_drawn_cases(form: str, mode: str, precision: str) -> None:
     assert np.median([abs(of_step) for _, _, of_step in rows]) < 0.01
 
 
+@pytest.mark.parametrize(("form", "batch", "heads", "dk", "dv", "position"), [
+    ("sdpa-bias", 1, 8, 64, 32, "none"),
+    ("sdpa-bias", 4, 1, 16, 1, "none"),
+    ("sdpa-bias", 4, 8, 64, 32, "none"),
+    ("sdpa-bias", 4, 4, 4, 4, "none"),
+    ("factored", 4, 1, 8, 16, "relative"),
+    ("factored", 4, 4, 32, 4, "none"),
+    ("factored", 4, 4, 4, 64, "relative"),
+    ("blocked", 4, 8, 64, 16, "relative"),
+])  # fmt: skip
+def test_peaks_behind_the_gradients_of_the_projection(
+    form: str, batch: int, heads: int, dk: int, dv: int, position: str
+) -> None:
+    """Many channels in, few out: the peak is in the projection's backward pass.
+
+    Whether that wants a copy of its gradient depends on the order in which a form gives it.
+    """
+    layer = Layer(256, dv + 16, 3, 1, 1, heads, dk, dv, position, 12, 9)
+    case = Case(layer, batch, "forward-backward", "fp32", form)
+    figures = predict_layers(LayerColumns.from_cases([case], "cpu", torch.get_num_threads()))
+    real = measured(case)
+    assert figures["predicted_step_peak_bytes"][0] == pytest.approx(real.step_peak_bytes, rel=0.02)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_optimizer_is_part_of_base_and_peak(optimizer: str) -> None:
     """Few pixels and many channels: Adam's temporary tensors are the peak of the step."""

@@ -365,3 +365,38 @@ def test_autocast_takes_an_input_of_another_data_type():
     layer = AugmentedConv2d(8, 8, 3, dk=8, dv=4, heads=2, resolution=4)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.zeros(1, 8, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_queries_are_scaled_in_the_memory_of_the_projection():
+    layer = build(bias=True).double()
+    x = torch.randn(2, 6, 5, 4, dtype=torch.float64, requires_grad=True)
+    q, k, v, _, _ = layer.attention_inputs(x)
+    assert len({part.untyped_storage().data_ptr() for part in (q, k, v)}) == 1
+    expected = [
+        part.flatten(2).unflatten(1, (2, -1)).mT
+        for part in layer.kqv(x).split((layer.dk, layer.dk, layer.dv), dim=1)
+    ]
+    expected[1] = expected[1] * (layer.dk // layer.heads) ** -0.5
+    start = [torch.randn_like(part) for part in expected]
+    for got, wanted in zip((k, q, v), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0)
+    leaves = (x, *layer.kqv.parameters())
+    gradients = torch.autograd.grad((k, q, v), leaves, start)
+    for got, wanted in zip(gradients, torch.autograd.grad(expected, leaves, start), strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gradients_of_single_images_by_vmap():
+    layer = build(attention="broadcast").double()
+    state = dict(layer.named_parameters())
+    images = torch.randn(3, 6, 5, 4, dtype=torch.float64)
+
+    def loss(state, image):
+        return torch.func.functional_call(layer, state, (image[None],)).square().sum()
+
+    together = torch.func.vmap(torch.func.grad(loss), (None, 0))(state, images)
+    for number, image in enumerate(images):
+        alone = torch.autograd.grad(loss(state, image), state.values())
+        for name, wanted in zip(state, alone, strict=True):
+            torch.testing.assert_close(together[name][number], wanted)
