@@ -36,6 +36,8 @@ class TextColumn:
         group: a heading over this column and its neighbours of the same group.
         styles: one rich style per row, or none at all.
         gap: blanks before it.
+        printed_head: its heading in print, where a unit stands apart: ``time / ms``; empty where that is
+            the head and its group.
     """
 
     name: str
@@ -45,11 +47,17 @@ class TextColumn:
     group: str = ""
     styles: Sequence[str] = ()
     gap: int = 2
+    printed_head: str = ""
 
     @property
     def width(self) -> int:
         """Terminal cells of the widest text in it."""
         return max(map(cell_len, (self.head, *self.cells)), default=0)
+
+    @property
+    def own_head(self) -> str:
+        """A heading that can be understood without one above it, with the unit as papers write it."""
+        return self.printed_head or f"{self.head} {self.group}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aabench.report.aligned_text import TextColumn, one_line
+from aabench.report.side_by_side import RUN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,7 @@ def _word(name: str, head: str, phrase: Callable[[str], str] = _same) -> AxisTex
 
 
 AXES: tuple[AxisText, ...] = (
+    _word(RUN, "run", _named("run")),
     _word("network", "network"),
     _word("augment", "augmented", _named("augmented at")),
     _word("layer", "layer", lambda kind: "" if kind == "augmented" else f"{kind} attention"),
@@ -88,7 +90,8 @@ AXES: tuple[AxisText, ...] = (
     _word("optimizer", "optimizer", lambda name: "" if name == "sgd-momentum" else name),
     _word("device", "device", _named("on")),
 )
-"""All axes in the order of the grid, so that the columns change slowest on the left."""
+"""The run, where there are several, and all axes in the order of the grid, so that the columns change
+slowest on the left."""
 
 
 def swept_axes(frame: pd.DataFrame) -> list[AxisText]:
@@ -132,9 +135,11 @@ def _distinct(frame: pd.DataFrame, axis: AxisText) -> int:
     columns = list(axis.columns)
     if not set(columns) <= set(frame.columns):
         return 0
-    if len(columns) == 1:
-        return int(frame[columns[0]].nunique())
-    return len(frame[columns].drop_duplicates().dropna())
+    count = len(frame[columns].drop_duplicates().dropna())
+    if count == 1 and RUN in frame.columns:
+        in_each = frame[columns[0]].notna().groupby(frame[RUN]).any()
+        return 1 if in_each.all() else 2  # to have no value at all tells a run from the others
+    return count
 
 
 def _phrase(axis: AxisText, frame: pd.DataFrame, row: int) -> str:

@@ -9,6 +9,7 @@ from aabench.report.aligned_text import TextColumn
 from aabench.report.axis_text import AxisText, axis_column, case_phrase
 from aabench.report.figure_columns import COMPARISON, figure_columns, figures, peak_bytes
 from aabench.report.quantities import ratio_text
+from aabench.report.side_by_side import RUN
 from aabench.report.statuses import MEASURED, TOO_LARGE
 
 if TYPE_CHECKING:
@@ -36,25 +37,32 @@ def form_columns(
 ) -> list[TextColumn]:
     """One row per attention form: how much of it ran, its range against the convolution, its wall.
 
-    No columns where no form has anything to say.
+    Of several runs each has its own rows. No columns where no form has anything to say.
     """
     if "attention" not in frame.columns:
         return []
-    possible = frame["attention"][status != "invalid"].dropna().unique()
-    forms = [str(name) for name in possible if name != "none"]
-    others = [axis for axis in swept if axis.name != "attention"]
-    rows = [_form_row(frame[frame["attention"] == form], status, others) for form in forms]
+    keys = [name for name in (RUN, "attention") if name in frame.columns]
+    possible = frame[(status != "invalid") & (frame["attention"] != "none")]
+    names = list(possible[keys].dropna().drop_duplicates().itertuples(index=False, name=None))
+    groups = dict(iter(frame.groupby(keys, sort=False)))
+    others = [axis for axis in swept if axis.name not in keys]
+    rows = [_form_row(groups[name], status, others) for name in names]
     if not any(time or memory or wall for _, time, memory, wall in rows):
         return []
     ran, times, memories, walls = zip(*rows, strict=True)
     columns = [
-        TextColumn("attention", "attention", forms),
+        *_name_columns(keys, names),
         TextColumn("ran", "ran", ran, right=True),
         TextColumn("range of time", "time", times, right=True, group=COMPARISON),
         TextColumn("range of memory", "memory", memories, right=True, group=COMPARISON),
         TextColumn("wall", "too large from", walls, styles=["red"] * len(walls)),
     ]
     return [column for column in columns if any(column.cells)]
+
+
+def _name_columns(keys: Sequence[str], names: Sequence[tuple[str, ...]]) -> list[TextColumn]:
+    columns = zip(*names, strict=True)
+    return [TextColumn(key, key, cells) for key, cells in zip(keys, columns, strict=True)]
 
 
 def median_columns(frame: pd.DataFrame, swept: Sequence[AxisText]) -> tuple[list[TextColumn], bool]:
@@ -68,7 +76,7 @@ def median_columns(frame: pd.DataFrame, swept: Sequence[AxisText]) -> tuple[list
     """
     import pandas as pd
 
-    axes = _independent(frame, swept)
+    axes = independent_axes(frame, swept)
     names: list[str] = []
     values: list[str] = []
     parts: list[pd.DataFrame] = []
@@ -113,7 +121,7 @@ def extreme_rows(frame: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _independent(frame: pd.DataFrame, swept: Sequence[AxisText]) -> list[AxisText]:
+def independent_axes(frame: pd.DataFrame, swept: Sequence[AxisText]) -> list[AxisText]:
     """The swept axes without depths that only follow from a ratio."""
     derived = {
         depth

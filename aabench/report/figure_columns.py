@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aabench.report.aligned_text import TextColumn
@@ -103,8 +104,7 @@ def _time_columns(frame: pd.DataFrame) -> list[TextColumn]:
         return _predicted_time_column(frame)
     common = common_unit(medians, SECONDS)
     texts = [_time_text(median, half, common) for median, half in zip(medians, halves, strict=True)]
-    head = "time" if common is None else f"time {common.symbol}"
-    median_column = TextColumn("time", head, [text for text, _ in texts], right=True)
+    median_column = _headed_column("time", [text for text, _ in texts], common)
     spreads = [spread for _, spread in texts]
     if not any(spreads):
         return [median_column]
@@ -116,10 +116,10 @@ def _time_columns(frame: pd.DataFrame) -> list[TextColumn]:
 
 def _predicted_time_column(frame: pd.DataFrame) -> list[TextColumn]:
     """Predicted times, where nothing was measured."""
-    cells, head = _cells(figures(frame, "predicted_latency_s").tolist(), SECONDS, "time")
+    cells, unit = _cells(figures(frame, "predicted_latency_s").tolist(), SECONDS)
     marked = [PREDICTED + cell if cell != EMPTY else cell for cell in cells]
     styles = ["dim"] * len(marked)
-    return _unless_empty(TextColumn("time", head, marked, right=True, styles=styles))
+    return _unless_empty(_headed_column("time", marked, unit, styles))
 
 
 def _throughput_columns(frame: pd.DataFrame) -> list[TextColumn]:
@@ -145,16 +145,16 @@ def _time_text(median: float, half_width: float, common: Unit | None) -> tuple[s
 
 def _peak_column(frame: pd.DataFrame) -> list[TextColumn]:
     values, predicted = peak_bytes(frame)
-    cells, head = _cells(values.tolist(), BYTES, "peak")
+    cells, unit = _cells(values.tolist(), BYTES)
     marks = predicted.tolist()
     cells = [PREDICTED + cell if mark else cell for cell, mark in zip(cells, marks, strict=True)]
     styles = ["dim" if mark else "" for mark in marks]
-    return _unless_empty(TextColumn("peak", head, cells, right=True, styles=styles))
+    return _unless_empty(_headed_column("peak", cells, unit, styles))
 
 
 def _quantity_column(frame: pd.DataFrame, name: str, title: str, scale: Scale) -> list[TextColumn]:
-    cells, head = _cells(figures(frame, name).tolist(), scale, title)
-    return _unless_empty(TextColumn(title, head, cells, right=True))
+    cells, unit = _cells(figures(frame, name).tolist(), scale)
+    return _unless_empty(_headed_column(title, cells, unit))
 
 
 def _ratio_column(frame: pd.DataFrame, name: str, head: str) -> list[TextColumn]:
@@ -171,21 +171,32 @@ def _ratio_style(ratio: float) -> str:
     return "green" if ratio <= 1 else ""
 
 
-def _cells(values: Sequence[float], scale: Scale, title: str) -> tuple[list[str], str]:
-    """The texts of a column and its heading, which names the unit if there is one for all."""
+def _cells(values: Sequence[float], scale: Scale) -> tuple[list[str], Unit | None]:
+    """The texts of a column, and their unit; None where each text names its own."""
     common = common_unit(values, scale)
     if common is None:
-        return [quantity_text(value, scale) for value in values], title
-    cells = [EMPTY if math.isnan(value) else in_unit(value, common, scale) for value in values]
-    return cells, _headed(title, common)
+        return [quantity_text(value, scale) for value in values], None
+    return [
+        EMPTY if math.isnan(value) else in_unit(value, common, scale) for value in values
+    ], common
+
+
+def _headed_column(
+    title: str, cells: Sequence[str], unit: Unit | None, styles: Sequence[str] = ()
+) -> TextColumn:
+    """A column of a quantity, whose heading names the unit if there is one for all."""
+    column = TextColumn(title, title, cells, right=True, styles=styles)
+    if unit is None or not unit.symbol:
+        return column
+    return replace(column, head=_headed(title, unit), printed_head=f"{title} / {unit.symbol}")
 
 
 def _headed(title: str, unit: Unit) -> str:
-    """A heading with its unit: ``peak MiB``, ``M params``, and ``GFLOP`` alone."""
+    """A short heading with its unit: ``peak MiB``, ``M params``, and ``GFLOP`` alone."""
     if unit in FLOPS.units:
         return unit.symbol
     if unit in COUNTS.units:
-        return f"{unit.symbol} {title}".lstrip()
+        return f"{unit.symbol} {title}"
     return f"{title} {unit.symbol}"
 
 

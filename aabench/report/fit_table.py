@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -23,6 +23,7 @@ from aabench.report.quantities import (
     flops_text,
     is_missing,
     ratio_text,
+    seconds_text,
     share_text,
 )
 
@@ -37,7 +38,7 @@ STYLES = {
 }
 """The verdicts, each with its rich style."""
 
-EXPENDABLE = ("FLOPs", "at least", "at most", "dv", "dk", "note", "alone left", "at peak")
+EXPENDABLE = ("FLOPs", "at least", "at most", "ratio", "dv", "dk", "note", "alone left", "at peak")
 """Columns that a narrow terminal goes without, the least important first."""
 
 MOST_LAYERS = 24
@@ -47,7 +48,8 @@ LEGEND = (
     "All figures are predicted, none measured. at least, at most: bytes of the whole process, on a card "
     "with its context and what the allocator keeps; a verdict of fits leaves 3 % beside them, on a card "
     "at least 256 MiB, and left is what then remains. Beyond 'at least' it does not fit; between the two "
-    "nobody can tell without trying."
+    "nobody can tell without trying. time: a roofline of the step; of a change, for each image against the "
+    "step that was asked for."
 )
 
 
@@ -106,26 +108,47 @@ def headline(report: FitReport) -> tuple[str, str, str]:
     return _verdict_line(report), _amount_line(report), _remedy_line(report)
 
 
+@dataclass(frozen=True, slots=True)
+class FitTable:
+    """One table of an answer.
+
+    Attributes:
+        title: its heading.
+        columns: from left to right; some may be empty throughout.
+        remarks: by row, why it has no figures.
+    """
+
+    title: str
+    columns: Sequence[TextColumn]
+    remarks: Mapping[int, str] = field(default_factory=dict)
+
+
+def fit_tables(report: FitReport, *, every_layer: bool = False) -> Iterator[FitTable]:
+    """The tables of an answer in their order; the layers of a large network by stage unless asked."""
+    if len(report.maxima):
+        title = f"Largest {report.maxima['axis'].iloc[0]} that fits"
+        yield FitTable(title, _maximum_columns(report.maxima))
+    title = f"Attention forms{_all_layers(report)}"
+    yield FitTable(title, _form_columns(report), _refusals(report.forms))
+    if len(report.layers) and not len(report.maxima):
+        is_whole = every_layer or len(report.layers) <= MOST_LAYERS
+        rows, what = (report.layers, "Layers") if is_whole else (report.stages, "Stages")
+        yield FitTable(f"{what} with {report.attention}", _layer_columns(rows))
+    if len(report.remedies):
+        title = f"What could be changed of {report.attention}"
+        yield FitTable(title, _remedy_columns(report.remedies))
+
+
 def _pieces(report: FitReport, width: int) -> Iterator[RenderableType]:
     style = f"bold {STYLES[report.verdict]}"
     for line, each in zip(headline(report), (style, "", "bold"), strict=True):
         yield from prose(line, width, style=each)
-    yield from prose(_circumstances(report), width, style="dim")
+    yield from prose(circumstances(report), width, style="dim")
     for note in report.notes:
         yield from prose(f"note: {note}", width)
-    if len(report.maxima):
-        yield from _section(f"Largest {report.maxima['axis'].iloc[0]} that fits", width)
-        yield from _table(_maximum_columns(report.maxima), width)
-    yield from _section(f"Attention forms{_all_layers(report)}", width)
-    yield from _table(_form_columns(report), width, _refusals(report.forms))
-    if len(report.layers) and not len(report.maxima):
-        rows = report.stages if len(report.layers) > MOST_LAYERS else report.layers
-        what = "Stages" if rows is report.stages else "Layers"
-        yield from _section(f"{what} with {report.attention}", width)
-        yield from _table(_layer_columns(rows), width)
-    if len(report.remedies):
-        yield from _section(f"What could be changed of {report.attention}", width)
-        yield from _table(_remedy_columns(report.remedies), width)
+    for table in fit_tables(report):
+        yield from _section(table.title, width)
+        yield from _table(table.columns, width, table.remarks)
     if report.lines and not len(report.maxima):
         yield from _section("To train what fits" if "train" in report.case else "To run it", width)
         yield from (unwrapped(Text(line)) for line in report.lines.splitlines())
@@ -139,10 +162,10 @@ def _section(title: str, width: int) -> Iterator[RenderableType]:
 
 
 def _table(
-    columns: Sequence[TextColumn], width: int, remarks: dict[int, str] | None = None
+    columns: Sequence[TextColumn], width: int, remarks: Mapping[int, str]
 ) -> Iterator[RenderableType]:
     kept, dropped = fitted([each for each in columns if any(each.cells)], width, EXPENDABLE)
-    yield AlignedTable(kept, width, remarks or {}, remark_from=2)
+    yield AlignedTable(kept, width, remarks, remark_from=2)
     if dropped:
         names = ", ".join(column.name for column in dropped)
         yield from prose(
@@ -228,7 +251,7 @@ def _remedy_line(report: FitReport) -> str:
         best = fitting[0]
         line = (
             f"Least change that fits: {best.change} (changes the mathematics: "
-            f"{best.changes_mathematics}; FLOPs {ratio_text(best.flops_ratio)})"
+            f"{best.changes_mathematics}; {_cost_text(best)})"
         )
         with_note = f"{line}; {best.note}"
         return with_note if best.note and len(with_note) <= WIDEST_PROSE else line
@@ -237,7 +260,15 @@ def _remedy_line(report: FitReport) -> str:
     return "Nothing needs to be changed"
 
 
-def _circumstances(report: FitReport) -> str:
+def _cost_text(remedy: Any) -> str:
+    """Such as ``time 0.62x, FLOPs 1.04x``."""
+    flops = f"FLOPs {ratio_text(remedy.flops_ratio)}"
+    time = _number(remedy.time_ratio)
+    return flops if time is None else f"time {ratio_text(time)}, {flops}"
+
+
+def circumstances(report: FitReport) -> str:
+    """What was judged, the budget, and the plain network beside it."""
     plain = report.plain
     return (
         f"{report.network}, {report.case}, on {report.where}. "
@@ -262,6 +293,12 @@ def _form_columns(report: FitReport) -> list[TextColumn]:
             "last layers",
             "last layers that fit",
             [_of_total(row.last_layers_that_fit, total) for row in rows],
+            right=True,
+        ),
+        TextColumn(
+            "time",
+            "time of the step",
+            [seconds_text(_number(row.predicted_latency_s), empty="") for row in rows],
             right=True,
         ),
         TextColumn(
@@ -343,6 +380,12 @@ def _remedy_columns(frame: pd.DataFrame) -> list[TextColumn]:
     return [
         TextColumn("change", "change", [row.change for row in rows]),
         *_judged_columns(rows),
+        TextColumn(
+            "time",
+            "time",
+            [ratio_text(_number(row.time_ratio), empty="") for row in rows],
+            right=True,
+        ),
         TextColumn("ratio", "FLOPs", [ratio_text(row.flops_ratio) for row in rows], right=True),
         TextColumn("mathematics", "other mathematics", [row.changes_mathematics for row in rows]),
         TextColumn("note", "note", [row.note for row in rows]),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from aabench.errors import UnknownName
-from aabench.report.markdown_text import escaped, markdown_row
 from aabench.report.records import write_csv, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from aabench.report.aligned_text import TextColumn
 
 
 def write(
@@ -56,29 +53,10 @@ def _write_json(frame: pd.DataFrame, stream: IO[str], width: int | None) -> None
 
 
 def _write_markdown(frame: pd.DataFrame, stream: IO[str], width: int | None) -> None:
-    from aabench.report.case_table import whole_table
-    from aabench.report.form_ratios import BASELINE, form_ratios
-    from aabench.report.results import Results
-    from aabench.report.results_table import shared_by_all
+    from aabench.report.markdown_report import write_markdown_report
+    from aabench.report.printed_report import printed_report
 
-    caption = shared_by_all(frame)
-    if caption:
-        stream.write(f"All rows: {escaped(caption)}\n\n")
-    _write_markdown_table(whole_table(frame), stream)
-    ratios = form_ratios(Results.of(frame, width=0))
-    if ratios is not None:
-        columns = ratios.table()
-        stream.write(f"\nForms against {BASELINE}: {escaped(ratios.legend(columns))}\n\n")
-        _write_markdown_table(columns, stream)
-
-
-def _write_markdown_table(columns: Sequence[TextColumn], stream: IO[str]) -> None:
-    if not columns:
-        return
-    stream.write(markdown_row([f"{column.head} {column.group}" for column in columns]))
-    stream.write(markdown_row(["--:" if column.right else ":--" for column in columns]))
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        stream.write(markdown_row(cells))
+    write_markdown_report(printed_report(frame), stream)
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, IO[str], int | None], None]] = {

@@ -103,7 +103,7 @@ def _parts(
 
 def peak_table(peak: Composition, width: int) -> AlignedTable:
     """What fills a peak, the largest first."""
-    return AlignedTable(fitted(_peak_columns(peak), width, EXPENDABLE)[0], width)
+    return AlignedTable(fitted(peak_columns(peak), width, EXPENDABLE)[0], width)
 
 
 def _part_columns(parts: Sequence[Part]) -> list[TextColumn]:
@@ -127,7 +127,7 @@ def _part_columns(parts: Sequence[Part]) -> list[TextColumn]:
     return [_with_bold_total(column) for column in columns if any(column.cells[:-1])]
 
 
-def _peak_columns(peak: Composition) -> list[TextColumn]:
+def peak_columns(peak: Composition) -> list[TextColumn]:
     """The largest first, with a bar each."""
     entries = sorted(peak.entries.items(), key=lambda entry: -entry[1])
     shares = [count / peak.total if peak.total else 0.0 for _, count in entries]

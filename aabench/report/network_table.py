@@ -62,7 +62,7 @@ def network_table(report: NetworkReport, *, width: int) -> RenderableType:
 def _pieces(report: NetworkReport, width: int) -> Iterator[RenderableType]:
     yield from prose(report.title, width, style="bold")
     yield Text()
-    kept, dropped = fitted(_part_columns(report.parts, report.peak.total), width, EXPENDABLE)
+    kept, dropped = fitted(part_columns(report.parts, report.peak.total), width, EXPENDABLE)
     yield AlignedTable(kept, width)
     yield from prose(_legend(report, [column.name for column in dropped]), width, style="dim")
     yield Text()
@@ -73,8 +73,8 @@ def _pieces(report: NetworkReport, width: int) -> Iterator[RenderableType]:
         yield from prose(report.peak.meaning, width, style="dim")
     yield Text()
     yield Text("The whole step", style="bold")
-    yield AlignedTable(_total_columns(report), width)
-    yield from prose(_basis(report), width, style="dim")
+    yield AlignedTable(total_columns(report), width)
+    yield from prose(basis_line(report), width, style="dim")
 
 
 def _legend(report: NetworkReport, dropped: Sequence[str]) -> str:
@@ -89,7 +89,7 @@ def _legend(report: NetworkReport, dropped: Sequence[str]) -> str:
     return "; ".join(sentences)
 
 
-def _basis(report: NetworkReport) -> str:
+def basis_line(report: NetworkReport) -> str:
     """The bands of the predictions, and what stands behind them."""
     sentences = [report.basis] if report.basis else []
     for name, unit, what, show in (
@@ -106,7 +106,8 @@ def _basis(report: NetworkReport) -> str:
     return "; ".join(sentences)
 
 
-def _part_columns(parts: Sequence[ModulePart], peak: int) -> list[TextColumn]:
+def part_columns(parts: Sequence[ModulePart], peak: int) -> list[TextColumn]:
+    """The modules of a network, one row each; columns that would be empty are left out."""
     styles = [AUGMENTED_STYLE if part.attention else "" for part in parts]
     trains = any(part.macs_step != part.macs_forward for part in parts)
     columns = [
@@ -171,7 +172,7 @@ _TOTALS = (
 )
 
 
-def _total_columns(report: NetworkReport) -> list[TextColumn]:
+def total_columns(report: NetworkReport) -> list[TextColumn]:
     """The figures of the whole step, the plain network's beside them where there is one."""
     plain = report.plain_totals or {}
     rows = [row for row in _TOTALS if report.totals.get(row[0]) is not None]

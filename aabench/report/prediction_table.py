@@ -13,6 +13,7 @@ from aabench.report.axis_text import case_phrase
 from aabench.report.figure_columns import figures
 from aabench.report.quantities import bytes_text, is_missing, ratio_text
 from aabench.report.results import Results
+from aabench.report.side_by_side import RUN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ ERRORS = (
 
 
 def prediction_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """The errors of a run's predictions by attention form, mode and size of the measured peak.
+    """The errors of a run's predictions by run, attention form, mode and size of the peak.
 
     Args:
         frame: rows of results; those without a measured and a predicted peak do not count.
@@ -66,7 +67,7 @@ def prediction_errors(frame: pd.DataFrame) -> pd.DataFrame:
 
     known = frame[~np.isnan(figures(frame, "peak_error"))].reset_index(drop=True)
     groups: list[tuple[str, NDArray[np.bool_]]] = [("all", np.ones(len(known), bool))]
-    for column in ("attention", "mode"):
+    for column in (RUN, "attention", "mode"):
         for value in known[column].dropna().unique() if column in known else ():
             groups.append((str(value), (known[column] == value).to_numpy()))
     peaks = figures(known, "peak_allocated_bytes")

@@ -26,6 +26,9 @@ LINE_EVERY_S = 30.0
 
 REFRESHES_PER_SECOND = 4
 
+MOST_PLACES = 16
+"""Places whose work is shown; of more, how many there are."""
+
 
 class SweepProgress:
     """Shows how far a sweep has come; use it in a ``with`` statement.
@@ -55,7 +58,7 @@ class SweepProgress:
         self._title = one_line(title)
         self._clock = clock
         self._began = self._last_line = clock()
-        self._running = ""
+        self._running: dict[str, str] = {}
         self._last_failure: Text | None = None
         self._said = 0
         self.done = self.failed = self.not_run = 0
@@ -76,25 +79,40 @@ class SweepProgress:
         if self._live is not None:
             self._live.stop()
 
-    def started(self, text: str) -> None:
-        """Something began to run; ``text`` says what, in a few words."""
-        self._running = one_line(text)
-        self._say_if_due(f"  running {self._running}")
+    def started(self, text: str, place: str = "") -> None:
+        """Something began to run.
 
-    def finished(self, status: str, reason: str | None = None) -> None:
-        """What ran last has an outcome.
+        Args:
+            text: what, in a few words.
+            place: where, if there are several places; one thing runs at each.
+        """
+        self._running[place] = one_line(text)
+        self._say_if_due(f"  running {self._running[place]}{self._at(place)}")
+
+    def finished(self, status: str, reason: str | None = None, place: str = "") -> None:
+        """What ran last at a place has an outcome.
 
         Args:
             status: one of the statuses of the results.
             reason: why it is not ``ok``.
+            place: where it ran.
         """
         self.done += 1
         if status in FAILED:
             self.failed += 1
-            self._note_failure(status, reason or "")
+            self._note_failure(status, reason or "", place)
         elif status not in MEASURED:
             self.not_run += 1
         self._say_if_due()
+
+    def advanced(self, count: int) -> None:
+        """So many more are done, all of them well."""
+        self.done += count
+        self._say_if_due()
+
+    def left(self, place: str) -> None:
+        """A place is gone, and what ran there is not done."""
+        self._running.pop(place, None)
 
     def message(self, text: str) -> None:
         """Say something beside the progress itself, such as a worker that had to be restarted."""
@@ -110,13 +128,25 @@ class SweepProgress:
         head.add_row(Text(self._title, style="bold"), bar, self._counts())
         lines: list[RenderableType] = [head]
         width = self._console.width
-        if self._running:
-            lines.append(Text("  running  " + cut(self._running, width - 11), style="dim"))
+        for lead, text in self._running_lines():
+            lines.append(Text(lead + cut(text, width - len(lead)), style="dim"))
         if self._last_failure is not None:
             failure = self._last_failure.copy()
             failure.truncate(width, overflow="ellipsis")
             lines.append(failure)
         return Group(*lines)
+
+    def _running_lines(self) -> list[tuple[str, str]]:
+        """What runs, and before it the place where there are several."""
+        if len(self._running) < 2:
+            return [("  running  ", text) for text in self._running.values()]
+        widest = max(map(len, self._running))
+        lines = [(f"  {name:<{widest}}  ", text) for name, text in sorted(self._running.items())]
+        more = len(lines) - MOST_PLACES
+        return lines if more <= 0 else [*lines[:MOST_PLACES], ("  ", f"and at {more} more places")]
+
+    def _at(self, place: str) -> str:
+        return f" on {place}" if len(self._running) > 1 else ""
 
     def _new_live(self) -> Live:
         return Live(
@@ -144,9 +174,10 @@ class SweepProgress:
             parts.append(Text(f"about {duration_text(left)} left", style="cyan"))
         return Text("  ").join(parts)
 
-    def _note_failure(self, status: str, reason: str) -> None:
+    def _note_failure(self, status: str, reason: str, place: str) -> None:
         failure = Text(f"  {status}", style=status_style(status))
-        failure.append(f"  {self._running}: {one_line(reason)}".rstrip(": "))
+        what = self._running.get(place, "") + self._at(place)
+        failure.append(f"  {what}: {one_line(reason)}".rstrip(": "))
         self._last_failure = failure
         if self._live is None:
             self._print(failure)

@@ -21,11 +21,13 @@ from aabench.report.aligned_text import (
 from aabench.report.axis_text import case_phrase, constant_phrases
 from aabench.report.case_table import case_table
 from aabench.report.digest import extreme_rows, form_columns, median_columns
-from aabench.report.figure_columns import COMPARISON, PREDICTED, figure_phrase
+from aabench.report.figure_columns import COMPARISON, figure_phrase
 from aabench.report.form_ratios import BASELINE, MEMORY, TIME, FormRatios, form_ratios
-from aabench.report.quantities import duration_text
+from aabench.report.legend import figure_legend
 from aabench.report.remarks import Remark, reasons, row_remarks
 from aabench.report.results import Results
+from aabench.report.run_lines import run_lines
+from aabench.report.side_by_side import RUN
 from aabench.report.statuses import MEASURED, status_counts, status_style
 
 if TYPE_CHECKING:
@@ -35,9 +37,6 @@ MANY_ROWS = 200
 """A run with more rows is summed up, and only its first rows are printed."""
 
 FIRST_ROWS = 20
-
-FEWEST_FOR_INTERVAL = 6
-"""Samples that a 95 % confidence interval of the median needs: 2 / 2^6 is the first below 5 %."""
 
 MOST_REMARKS = 12
 """Different remarks of one kind that are printed; the machine formats have all."""
@@ -61,7 +60,8 @@ def results_table(frame: pd.DataFrame, *, width: int) -> RenderableType:
 
     Args:
         frame: rows with the columns of the results schema. ``frame.attrs`` may hold ``name``,
-            ``folder``, ``device``, ``environment``, ``complete``, ``wall_s`` and ``problems``.
+            ``folder``, ``device``, ``environment``, ``complete``, ``wall_s`` and ``problems``; of several
+            runs, ``runs`` holds these of each.
         width: terminal cells per line; the least important columns make way for the others.
     """
     results = Results.of(frame, width)
@@ -91,9 +91,8 @@ def _parts(results: Results, attrs: Mapping[Any, Any]) -> Iterator[RenderableTyp
 
 def _title(results: Results, attrs: Mapping[Any, Any]) -> Iterator[Text]:
     """Which run, how its rows ended, and what all of them share."""
-    heading = _heading(attrs)
-    if heading:
-        yield from prose(heading, results.width, style="bold")
+    for line in run_lines(results.frame):
+        yield from prose(line, results.width, style="bold")
     counts = status_counts(results.status)
     outcomes = [Text(f"{count:,} {name}", status_style(name)) for name, count in counts.items()]
     total = _counted(len(results.frame), "row")
@@ -106,18 +105,6 @@ def _title(results: Results, attrs: Mapping[Any, Any]) -> Iterator[Text]:
     shared = shared_by_all(results.frame)
     if shared:
         yield from prose(shared, results.width, lead="all rows: ")
-
-
-def _heading(attrs: Mapping[Any, Any]) -> str:
-    environment = attrs.get("environment") or {}
-    torch = environment.get("torch")
-    parts = [
-        attrs.get("name"),
-        attrs.get("device"),
-        f"torch {torch}" if isinstance(torch, str) else None,
-        duration_text(attrs.get("wall_s"), empty=""),
-    ]
-    return " · ".join(one_line(str(part)) for part in parts if part)
 
 
 def _rows(results: Results, attrs: Mapping[Any, Any]) -> Iterator[RenderableType]:
@@ -136,39 +123,9 @@ def _rows(results: Results, attrs: Mapping[Any, Any]) -> Iterator[RenderableType
         names = ", ".join(column.name for column in dropped)
         hint = f"not shown at {results.width} columns: {names}; --format csv has them"
         yield from prose(hint, results.width, style="dim")
-    yield from _legend(table, shown)
-
-
-def _legend(table: AlignedTable, results: Results) -> Iterator[Text]:
-    """What the figures mean, as far as they are there."""
-    shown = {column.name: column for column in table.columns}
-    meanings = []
-    if "spread of time" in shown:
-        meanings.append("time: median step ± half of its 95 % confidence interval")
-        if any(not cell for cell in shown["spread of time"].cells):
-            meanings.append(f"no ± below {FEWEST_FOR_INTERVAL} samples")
-    elif "time" in shown:
-        is_predicted = any(cell.startswith(PREDICTED) for cell in shown["time"].cells)
-        meanings.append("time: one step" if is_predicted else "time: median step")
-    if "hours" in shown:
-        meanings.append("hours: for the epochs that were asked about")
-    peaks = shown["peak"].cells if "peak" in shown else ()
-    if any(PREDICTED in cell for row, cell in enumerate(peaks) if row not in table.remarks):
-        basis = " or ".join(_bases(results))
-        meanings.append(f"{PREDICTED} predicted, not measured" + (f": {basis}" if basis else ""))
-    if any(column.group for column in table.columns):
-        of_networks = "network" in results.frame and results.frame["network"].notna().any()
-        plain = "network" if of_networks else "convolution"
-        meanings.append(f"{COMPARISON}: times the plain {plain}'s")
-    if meanings:
-        yield from prose("; ".join(meanings), table.width, style="dim")
-
-
-def _bases(results: Results) -> list[str]:
-    """What stands behind the predictions, in the order of the rows."""
-    if "prediction_basis" not in results.frame:
-        return []
-    return [one_line(str(basis)) for basis in results.frame["prediction_basis"].dropna().unique()]
+    legend = figure_legend(table.columns, shown, covered=table.remarks)
+    if legend:
+        yield from prose(legend, table.width, style="dim")
 
 
 def _reasons(results: Results) -> Iterator[Text]:
@@ -260,9 +217,11 @@ def _form_table(forms: Sequence[TextColumn], width: int) -> Iterator[RenderableT
         return
     yield _fitted_table([column for column in forms if column.name != "wall"], width)
     walls = next(column for column in forms if column.name == "wall")
-    for form, wall in zip(forms[0].cells, walls.cells, strict=True):
+    named = [column.cells for column in forms if column.name in (RUN, "attention")]
+    for *names, wall in zip(*named, walls.cells, strict=True):
         if wall:
-            yield from prose(wall, width, lead=f"{form} too large from: ", lead_style="red")
+            lead = f"{' '.join(names)} too large from: "
+            yield from prose(wall, width, lead=lead, lead_style="red")
 
 
 def _against_baseline(results: Results) -> Iterator[RenderableType]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from aabench.cases.columns import COLUMN_NAMES, COLUMNS
+from aabench.report.side_by_side import RUN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +36,13 @@ _BREAKS = re.compile(r"\r\n?|\n")
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame in schema order, other columns last; whole numbers as nullable integers.
+    """The frame in schema order, the run before and other columns last; whole numbers nullable.
 
     Text loses carriage returns and NUL, which no CSV reader agrees on; no value changes otherwise.
     """
-    ordered = [name for name in COLUMN_NAMES if name in frame.columns]
-    others = [name for name in frame.columns if name not in COLUMN_NAMES]
+    known = (RUN, *COLUMN_NAMES)
+    ordered = [name for name in known if name in frame.columns]
+    others = [name for name in frame.columns if name not in known]
     tidied = frame[ordered + others].copy()
     for name in tidied.columns:
         if name in WHOLE_NUMBERS:

@@ -66,6 +66,11 @@ class Record:
     outcome: Outcome
     sample_place: tuple[int, int] | None = None
 
+    @property
+    def kind(self) -> str | None:
+        """The model of the device it ran on; None in records of runs that did not note it."""
+        return self.outcome.figures.get("device_name")
+
 
 @dataclass
 class RunFolder:
@@ -120,7 +125,7 @@ class RunFolder:
         """Read the manifest.
 
         Raises:
-            UsageError: missing, damaged, or written by a newer aabench.
+            UsageError: missing, damaged, or of another schema.
         """
         path = self.path / MANIFEST
         if not path.exists():
@@ -132,13 +137,8 @@ class RunFolder:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             schema = int(values["schema"])
-            if schema > SCHEMA_VERSION:
-                raise UsageError(
-                    f"{path} was written by a newer aabench",
-                    got=f"schema {schema}",
-                    allowed=f"up to {SCHEMA_VERSION}",
-                    instead="upgrade aabench to read it",
-                )
+            if schema != SCHEMA_VERSION:
+                raise _other_schema(path, schema, values)
             return Manifest(
                 name=str(values["name"]),
                 grid=Grid.from_dict(values["grid"]),
@@ -164,13 +164,13 @@ class RunFolder:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             values = None
-        if isinstance(values, dict):
+        if isinstance(values, dict) and _names_device(values.get("device")):
             return values
         self.problems.append(f"{ENVIRONMENT} is damaged and was left out")
         return None
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """Store the environment, once."""
+        """Store the environment whole, in the place of what was stored before."""
         _write_json(self.path / ENVIRONMENT, environment)
 
     def append(self, task: Task, outcome: Outcome) -> Record:
@@ -255,6 +255,36 @@ class RunFolder:
     def _append_samples(self, task: Task, samples_s: list[float]) -> tuple[int, int]:
         line = {"key": task.case.key, "round": task.round, "attempt": task.attempt}
         return _append_line(self.path / SAMPLES, {**line, "samples_s": samples_s})
+
+
+def _names_device(device: object) -> bool:
+    """Whether the device of an environment is one, or is not said at all."""
+    if device is None:
+        return True
+    if not isinstance(device, dict) or not {"device", "name"} <= set(device):
+        return False
+    capability = device.get("capability")
+    if capability is None:
+        return True
+    return isinstance(capability, list) and [type(each) for each in capability] == [int, int]
+
+
+def _other_schema(path: Path, schema: int, values: dict[str, Any]) -> UsageError:
+    """Why a manifest of another schema cannot be read, and what can be done."""
+    if schema > SCHEMA_VERSION:
+        age, instead = "a newer", "upgrade aabench to read it"
+    else:
+        age = "an older"
+        instead = (
+            f"aabench {values.get('aabench', 'of that time')} reads it, and any program reads {TABLE} beside "
+            "it; or measure anew with --again"
+        )
+    return UsageError(
+        f"{path} was written by {age} aabench",
+        got=f"schema {schema}",
+        allowed=f"schema {SCHEMA_VERSION}",
+        instead=instead,
+    )
 
 
 def _record_line(record: Record, task: Task) -> dict[str, Any]:

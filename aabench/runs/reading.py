@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aabench.cases.columns import DTYPES
+from aabench.cases.columns import COLUMN_NAMES, DTYPES
 from aabench.errors import RunError, UsageError
 from aabench.runs.device_facts import UNKNOWN_DEVICE, DeviceFacts
-from aabench.runs.folder import TABLE, Manifest, RunFolder
+from aabench.runs.folder import ROWS, TABLE, Manifest, Record, RunFolder
+from aabench.runs.ledger import Ledger
 from aabench.runs.plan import Plan
+from aabench.runs.run_environment import devices_in
 from aabench.runs.table import merge_records, table_of, typed
 
 if TYPE_CHECKING:
@@ -20,13 +23,15 @@ def load_run(path: str | Path) -> pd.DataFrame:
     """The results of a run folder, one row per case in grid order.
 
     ``frame.attrs`` says what the run is: ``name``, ``folder``, ``device``, ``environment``,
-    ``complete`` (whether every case has all its rounds) and ``problems`` (what was found damaged).
+    ``complete`` (whether every case has all its rounds), ``version`` (of the aabench that wrote it),
+    ``settings`` (how it was measured) and ``problems`` (what was found damaged). Columns
+    that an older aabench did not have are empty.
 
     Args:
         path: a folder that ``aabench sweep`` wrote, finished or not.
 
     Raises:
-        UsageError: not a run folder, or one of a newer schema.
+        UsageError: not a run folder, one of another schema, or a prediction that is damaged.
     """
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():
@@ -41,14 +46,17 @@ def load_run(path: str | Path) -> pd.DataFrame:
     if frame is None:
         plan = Plan.of(manifest.grid, facts)
         records = list(folder.records())
+        _name_strangers(folder, plan, records, manifest)
         frame = table_of(plan, merge_records(records))
         complete = _is_complete(plan, records, manifest.settings.rounds)
     frame.attrs = {
         "name": manifest.name,
         "folder": str(folder.path),
-        "device": facts.name,
+        "device": devices_in(environment) or facts.name,
         "environment": environment or {},
         "complete": complete,
+        "version": manifest.version,
+        "settings": manifest.settings.to_dict(),
         "problems": list(folder.problems),
     }
     return frame
@@ -85,26 +93,59 @@ def _stored_table(folder: RunFolder, manifest: Manifest) -> pd.DataFrame | None:
     Merging a hundred thousand records takes many times as long as reading what came of them. A run
     that was only predicted has no records.
     """
-    import pandas as pd
-
-    if manifest.predicted_for is None and not folder.is_sealed:
+    is_prediction = manifest.predicted_for is not None
+    if not is_prediction and not folder.is_sealed:
         return None
     if not (folder.path / TABLE).exists():
         raise UsageError(
             f"{folder.path} was to hold a prediction, which was cut short",
             instead="predict it again",
         )
+    try:
+        return _read_table(folder.path / TABLE)
+    except (ValueError, TypeError) as error:
+        if is_prediction:
+            said = " ".join(str(error).split())
+            raise UsageError(
+                f"{folder.path / TABLE} is damaged: {said}",
+                instead="predict it again",
+            ) from error
+        folder.problems.append(f"{TABLE} is damaged; its rows were taken from the records")
+        return None
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table as ``to_csv`` wrote it, with every column of the schema.
+
+    Raises:
+        ValueError, TypeError: it is no such table.
+    """
+    import pandas as pd
+
     plain = {name: kind for name, kind in DTYPES.items() if kind != "boolean"}
-    return typed(pd.read_csv(folder.path / TABLE, dtype=plain))
+    found = pd.read_csv(path, dtype=plain)
+    if not {"status", "mode", "batch"} <= set(found.columns):
+        raise ValueError("it lacks the columns of results")
+    others = [name for name in found.columns if name not in COLUMN_NAMES]
+    return typed(found.reindex(columns=[*COLUMN_NAMES, *others]))
 
 
-def _is_complete(plan: Plan, records: list[Any], rounds: int) -> bool:
-    seen: dict[str, set[int]] = {}
-    failed: set[str] = set()
+def _name_strangers(
+    folder: RunFolder, plan: Plan, records: Sequence[Record], manifest: Manifest
+) -> None:
+    """Say which records belong to no case of the grid, as those of an older aabench may."""
+    strangers = {record.key for record in records} - set(plan.cases)
+    if strangers:
+        folder.problems.append(
+            f"{ROWS} has records of {len(strangers)} cases that are not in the grid, left out; aabench "
+            f"{manifest.version} wrote it"
+        )
+
+
+def _is_complete(plan: Plan, records: Sequence[Record], rounds: int) -> bool:
+    ledger = Ledger()
     for record in records:
-        seen.setdefault(record.key, set()).add(record.round)
-        if record.outcome.status == "ok":
-            failed.discard(record.key)
-        else:
-            failed.add(record.key)
-    return all(key in failed or len(seen.get(key, ())) >= rounds for key in plan.cases)
+        ledger.enter(record)
+    return not any(
+        ledger.is_due(key, number, retry=False) for key in plan.cases for number in range(rounds)
+    )

@@ -128,15 +128,26 @@ def test_json_has_one_record_a_line() -> None:
 
 
 def test_markdown_has_units_in_its_head_and_pipes_escaped() -> None:
-    caption, blank, head, rule, *rows = written(every_status(), "md").splitlines()
+    table = written(every_status(), "md").partition("\n\ntime: ")[0]
+    caption, blank, head, rule, *rows = table.splitlines()
     assert caption.startswith("All rows: 256→256 channels, 3x3") and blank == ""
-    assert "| time ms | peak MiB | GFLOP |" in head and "| time vs plain |" in head
+    assert "| time / ms | peak / MiB | FLOPs / GFLOP |" in head and "| time vs plain |" in head
     assert rule.startswith("| --: | :-- | :-- | --: |")
     assert len(rows) == 9
     assert rows[0].split(" | ")[3] == "7.01 ± 0.11"
     assert "line 3 \\| here" in rows[7]
     cells = {line.replace("\\|", "").count("|") for line in (head, rule, *rows)}
     assert len(cells) == 1
+
+
+def test_markdown_says_which_run_it_is_of_and_what_makes_it_doubtful() -> None:
+    text = written(quick_frame(), "md")
+    assert text.startswith("- quick · Intel Xeon 2.2 GHz · torch 2.15.0")
+    assert "\n\ntime: median step ± half of its 95 % confidence interval" in text
+    warning = (
+        "the spread is 11–31 % of the median (give --seconds-per-case 5, or stop other programs)"
+    )
+    assert warning in text.partition("Warnings\n")[2]
 
 
 def test_markdown_shows_angle_brackets() -> None:

@@ -144,3 +144,28 @@ def test_nothing_to_do_is_no_division_by_zero() -> None:
     where = console(terminal=True)
     progress = SweepProgress(where, 0, "quick", clock=Clock())
     assert shown(progress, where)[0].endswith("0/0  in 0 s")
+
+
+def test_several_places_have_a_line_each_until_they_are_lost() -> None:
+    where = console(terminal=True, width=60)
+    progress = SweepProgress(where, 8, "quick", clock=Clock())
+    progress.started("factored 28x28 Nh8", "node-2/cuda:0")
+    progress.started("blocked 14x14 Nh8", "node-1/cuda:11")
+    assert shown(progress, where)[1:] == [
+        "  node-1/cuda:11  blocked 14x14 Nh8",
+        "  node-2/cuda:0   factored 28x28 Nh8",
+    ]
+    progress.finished("oom", "too large", "node-2/cuda:0")
+    assert shown(progress, where)[3] == "  oom  factored 28x28 Nh8 on node-2/cuda:0: too large"
+    progress.left("node-2/cuda:0")
+    assert shown(progress, where)[1] == "  running  blocked 14x14 Nh8"
+
+
+def test_more_places_than_a_terminal_has_lines_for_are_counted() -> None:
+    where = console(terminal=True)
+    progress = SweepProgress(where, 80, "quick", clock=Clock())
+    for number in range(20):
+        progress.started("blocked 14x14", f"cuda:{number:02}")
+    lines = shown(progress, where)
+    assert len(lines) == 1 + 16 + 1
+    assert lines[-1] == "  and at 4 more places"

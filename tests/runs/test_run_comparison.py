@@ -138,7 +138,7 @@ def test_what_is_no_measured_run_is_refused(tmp_path):
     manifest = json.loads((predicted / "manifest.json").read_text())
     manifest["predicted_for"] = "t4-16gb"
     (predicted / "manifest.json").write_text(json.dumps(manifest))
-    pd.DataFrame({"key": []}).to_csv(predicted / "results.csv", index=False)
+    pd.DataFrame(columns=["status", "mode", "batch"]).to_csv(predicted / "results.csv", index=False)
     with pytest.raises(UsageError, match="predicted for t4-16gb"):
         compare_runs(predicted, AFTER)
 
