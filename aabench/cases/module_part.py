@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class ModulePart:
         live_peak_bytes: most bytes of the whole step alive while it runs.
         attention: Nh, dk, dv and form of an augmented convolution; empty of any other module.
         forward_s: measured seconds of its forward pass; None if not measured.
+        at_peak: ``bytes_at_peak`` by what they are, such as ``activations``.
     """
 
     name: str
@@ -36,3 +38,4 @@ class ModulePart:
     live_peak_bytes: int
     attention: str = ""
     forward_s: float | None = None
+    at_peak: Mapping[str, int] = field(default_factory=dict)

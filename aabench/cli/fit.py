@@ -14,6 +14,7 @@ from aabench.cases.axes import LAYER_AXES, NETWORK_AXES, STEP_AXES
 from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import Arch, Gpu, Vram
 from aabench.cli.output import OutputFormat, prepare_stdout
+from aabench.cli.page_flags import Html
 from aabench.errors import EXIT_DONE, EXIT_NO, EXIT_UNSURE, UsageError
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def fit_command(
             show_default=False,
         ),
     ] = None,
+    html: Html = None,
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
     ),
@@ -147,6 +149,10 @@ def fit_command(
     where = {"budget": emulate or budget, "reserve": reserve, "extra": extra}
     where |= {"gpu": gpu, "vram": vram, "arch": arch, "device": device}
     given = {name: value for name, value in axes.items() if value is not None}
+    if layer and html is not None:
+        raise UsageError(
+            "--html is a page about a network", instead="give a network, or leave it out"
+        )
     prepare_stdout(format)
     if layer:
         raise typer.Exit(_fit_layer(given, maximize, min_key_depth_per_head, where, format))
@@ -156,6 +162,7 @@ def fit_command(
             network,
             {**given, **where, "maximize": maximize, "floor": min_key_depth_per_head},
             write,
+            html,
             format,
             verify=verify or emulate is not None,
         )
@@ -166,6 +173,7 @@ def _fit_network(
     network: str,
     given: dict[str, Any],
     write: Path | None,
+    html: Path | None,
     format: OutputFormat,
     *,
     verify: bool,
@@ -183,6 +191,8 @@ def _fit_network(
     if write is not None:
         found.plan.write(write)
         print(f"wrote {write}", file=sys.stderr)
+    if html is not None:
+        _write_page(_report(found, str(write or "plan.json")), html)
     if verify and not _is_verified(found, given):
         return EXIT_NO
     return EXIT_CODES[found.verdict.value]
@@ -208,6 +218,13 @@ def _is_verified(found: Fit, given: dict[str, Any]) -> bool:
     verified = verify(found, device)
     show_verified(verified, capped=device != "cpu")
     return not any(each.is_right is False for each in verified)
+
+
+def _write_page(report: FitReport, path: Path) -> None:
+    from aabench.cli.page_flags import write_page
+    from aabench.report.page.fit_page import page_of_fit
+
+    write_page(path, page_of_fit(report))
 
 
 def _print_table(found: Fit, file: str) -> None:

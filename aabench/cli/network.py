@@ -17,12 +17,14 @@ from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import Arch, Gpu, Vram, card_target
 from aabench.cli.epoch_flags import Epochs, Images
 from aabench.cli.output import OutputFormat
+from aabench.cli.page_flags import Html
 from aabench.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from aabench.cost.target import Target
+    from aabench.report.network_table import NetworkReport
     from aabench.runs.device_facts import DeviceFacts
     from aabench.runs.network_explanation import NetworkExplanation
     from aabench.runs.request import Request
@@ -88,6 +90,7 @@ def network_command(
             show_default=False,
         ),
     ] = None,
+    html: Html = None,
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
     ),
@@ -119,6 +122,8 @@ def network_command(
     if trained is not None:
         view = view.with_training_hours(trained)
     _SHOW[format](view)
+    if html is not None:
+        _write_page(view, html)
 
 
 def _request(axes: dict[str, Any], settings: dict[str, Any]) -> tuple[Request, Any]:
@@ -219,13 +224,49 @@ def _of_plain(row: dict[str, Any], batch: int) -> dict[str, Any]:
 
 
 def _print_table(view: _View) -> None:
-    from aabench.report.layer_table import Composition
-    from aabench.report.network_table import NetworkReport, network_table
+    from aabench.report.network_table import network_table
     from aabench.report.terminal import print_to
+
+    report = _report(view)
+    print_to(sys.stdout, lambda width: network_table(report, width=width))
+    for note in (*view.notes, *_failure(view)):
+        print(f"note: {note}")
+
+
+def _write_page(view: _View, path: Path) -> None:
+    from aabench.cli.page_flags import published_accuracies, write_page
+    from aabench.report.page.network_page import page_of_network
+
+    totals = _totals_frame(view)
+    page = page_of_network(
+        _report(view),
+        totals,
+        accuracies=published_accuracies(set(totals["network"])),
+        notes=(*view.notes, *_failure(view)),
+    )
+    write_page(path, page)
+
+
+def _totals_frame(view: _View) -> pd.DataFrame:
+    """The network and the plain one as two rows of results."""
+    import pandas as pd
+
+    rows = []
+    for each, totals in ((view.ours, view.totals), (view.plain, view.plain_totals)):
+        if each is not None and each.case.network is not None:
+            network = each.case.network
+            case = {"network": network.name, "height": network.height, "width": network.width}
+            rows.append({"status": "predicted", **totals, **case, "batch": each.case.batch})
+    return pd.DataFrame(rows).drop(columns=["attention", "device"], errors="ignore")
+
+
+def _report(view: _View) -> NetworkReport:
+    from aabench.report.layer_table import Composition
+    from aabench.report.network_table import NetworkReport
     from aabench.runs.case_text import case_text
 
     ours, plain = view.ours, view.plain
-    report = NetworkReport(
+    return NetworkReport(
         title=f"{case_text(ours.case)}, predicted for {view.device}",
         parts=ours.parts,
         peak=Composition(ours.peak, f"the peak is in the step's {ours.phase} pass"),
@@ -235,9 +276,6 @@ def _print_table(view: _View) -> None:
         basis=ours.basis,
         left_out=ours.left_out,
     )
-    print_to(sys.stdout, lambda width: network_table(report, width=width))
-    for note in (*view.notes, *_failure(view)):
-        print(f"note: {note}")
 
 
 def _failure(view: _View) -> tuple[str, ...]:
@@ -275,7 +313,7 @@ def _plain_number(value: Any) -> Any:
 def _rows(view: _View) -> pd.DataFrame:
     import pandas as pd
 
-    rows = pd.DataFrame([asdict(part) for part in view.ours.parts])
+    rows = pd.DataFrame([asdict(part) for part in view.ours.parts]).drop(columns="at_peak")
     rows["output_shape"] = ["x".join(map(str, shape)) for shape in rows["output_shape"]]
     return rows
 

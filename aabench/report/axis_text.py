@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+DEVICE_NAME = "device_name"
+"""The column that says which model of card or processor a case ran on."""
+
+
 @dataclass(frozen=True, slots=True)
 class AxisText:
     """How one axis reads.
@@ -89,19 +93,25 @@ AXES: tuple[AxisText, ...] = (
     _word("memory_format", "layout", lambda name: "" if name == "contiguous" else f"{name} layout"),
     _word("optimizer", "optimizer", lambda name: "" if name == "sgd-momentum" else name),
     _word("device", "device", _named("on")),
+    _word(DEVICE_NAME, "device", _named("on")),
 )
 """The run, where there are several, and all axes in the order of the grid, so that the columns change
 slowest on the left."""
 
 
 def swept_axes(frame: pd.DataFrame) -> list[AxisText]:
-    """The axes with more than one value among the rows; rows without a value do not count."""
-    return [axis for axis in AXES if _distinct(frame, axis) > 1]
+    """The axes with more than one value among the rows; rows without a value do not count.
+
+    Cards are told apart by their names: which of several equal cards a case ran on is no axis.
+    """
+    swept = [axis for axis in AXES if _distinct(frame, axis) > 1]
+    are_named = DEVICE_NAME in frame.columns and frame[DEVICE_NAME].notna().any()
+    return [axis for axis in swept if axis.name != "device" or not are_named]
 
 
 def constant_phrases(frame: pd.DataFrame) -> list[str]:
     """What all rows share, in words, axis by axis."""
-    constant = [axis for axis in AXES if _distinct(frame, axis) == 1]
+    constant = [axis for axis in AXES if _distinct(frame, axis) == 1 and axis.name != DEVICE_NAME]
     phrases = []
     for axis in constant:
         values = frame[list(axis.columns)].dropna().iloc[:1]

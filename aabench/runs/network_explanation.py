@@ -124,11 +124,16 @@ def _part(module: TracedModule, attention: str) -> ModulePart:
         bytes_at_peak=module.bytes_at_peak,
         live_peak_bytes=module.live_peak_bytes,
         attention=attention,
+        at_peak=module.at_peak,
     )
 
 
 def _rest(step: TracedStep, parts: Sequence[ModulePart]) -> ModulePart:
     """What the network has beyond its parts: parameters of its own, additions, the loss, the input."""
+    beyond = {
+        kind: size - sum(part.at_peak.get(kind, 0) for part in parts)
+        for kind, size in step.at_peak.items()
+    }
     return ModulePart(
         name=REST,
         kind="",
@@ -140,6 +145,7 @@ def _rest(step: TracedStep, parts: Sequence[ModulePart]) -> ModulePart:
         bytes_saved=step.saved_bytes - sum(part.bytes_saved for part in parts),
         bytes_at_peak=step.peak_bytes - sum(part.bytes_at_peak for part in parts),
         live_peak_bytes=0,
+        at_peak={kind: size for kind, size in beyond.items() if size},
     )
 
 

@@ -95,7 +95,7 @@ def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept, tmp_pat
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
-    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.6", "--out", "cut"]
+    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.3", "--out", "cut"]
     process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     rows = tmp_path / "cut" / "rows.jsonl"
     wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 3)
@@ -115,7 +115,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(tmp_path):
-    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.6", "--out", "cut"]
+    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.3", "--out", "cut"]
     process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     rows = tmp_path / "cut" / "rows.jsonl"
     wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from aabench.cost.timeline import PARAMETERS
 from aabench.cost.traced.allocations import BUFFERS, KINDS, Allocations
+from aabench.cost.traced.attention_record import AttentionKey, AttentionRecord, Told
 from aabench.cost.traced.operations import Operations
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import Shape, TracedModule, TracedStep
@@ -23,6 +25,7 @@ class ModuleRecord:
         kind: its class.
         parent: the number of the module that it is part of; its own number for the model itself.
         is_leaf: whether it has no modules inside it.
+        kernel_size: height of the window of a two-dimensional convolution; None of other modules.
         calls: how often its forward ran.
         input_shape: of its first call.
         output_shape: of its first call.
@@ -35,6 +38,7 @@ class ModuleRecord:
     kind: str
     parent: int
     is_leaf: bool
+    kernel_size: int | None
     calls: int
     input_shape: Shape | None
     output_shape: Shape | None
@@ -55,6 +59,7 @@ class StepRecord:
         allocations: every block of base and step.
         starts: the moment at which each phase begins, in order; the first is the base's last.
         operations: what each operation of the step does.
+        attentions: those that were told by their closed forms.
         basis: how the figures came about.
     """
 
@@ -65,7 +70,18 @@ class StepRecord:
     allocations: Allocations
     starts: tuple[tuple[str, int], ...]
     operations: Operations
+    attentions: tuple[AttentionRecord, ...] = ()
     basis: str = "traced"
+
+    def equals(self, other: StepRecord) -> bool:
+        """Whether both say the same of a step, however they came about."""
+        blocks, others = self.allocations, other.allocations
+        return (
+            self.modules == other.modules
+            and self.operations == other.operations
+            and blocks.runs_alike(others)
+            and np.array_equal(blocks.sizes, others.sizes)
+        )
 
     def figures(self) -> TracedStep:
         """The step's figures."""
@@ -118,6 +134,9 @@ class StepRecord:
         blocks, count = self.allocations, len(self.modules)
         own = np.bincount(blocks.owners, at_peak, count).astype(np.int64)
         kept = np.bincount(blocks.owners, saved, count).astype(np.int64)
+        places = blocks.owners * len(KINDS) + blocks.kinds
+        kinds = np.bincount(places, at_peak, count * len(KINDS)).astype(np.int64)
+        kinds = kinds.reshape(count, len(KINDS))
         highest = np.zeros(count, np.int64)
         np.maximum.at(highest, blocks.owners, levels[blocks.born])
         params, forward, step = (
@@ -127,7 +146,7 @@ class StepRecord:
         whole = own.copy()
         for number in range(count - 1, 0, -1):
             parent = self.modules[number].parent
-            for column in (whole, kept, params, forward, step):
+            for column in (whole, kinds, kept, params, forward, step):
                 column[parent] += column[number]
             highest[parent] = max(highest[parent], highest[number])
             if not self.modules[number].calls:
@@ -135,6 +154,7 @@ class StepRecord:
         return tuple(
             _row(
                 self.modules[number],
+                {name: int(size) for name, size in zip(KINDS, kinds[number], strict=True) if size},
                 params=int(params[number]),
                 macs_forward=int(forward[number]),
                 macs_step=int(step[number]),
@@ -147,15 +167,17 @@ class StepRecord:
         )
 
 
-def _row(module: ModuleRecord, **figures: int) -> TracedModule:
+def _row(module: ModuleRecord, at_peak: Mapping[str, int], **figures: int) -> TracedModule:
     return TracedModule(
         name=module.name or "(model)",
         kind=module.kind,
         depth=module.name.count(".") + 1 if module.name else 0,
         is_leaf=module.is_leaf,
+        kernel_size=module.kernel_size,
         calls=module.calls,
         input_shape=module.input_shape,
         output_shape=module.output_shape,
+        at_peak=at_peak,
         **figures,
     )
 
@@ -163,7 +185,8 @@ def _row(module: ModuleRecord, **figures: int) -> TracedModule:
 def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | None:
     """The record of another batch, where everything grows evenly from one to the other.
 
-    Every single block and count is a + b * batch, and so every moment of the step is.
+    Every single block and count is a + b * batch, and so every moment of the step is; the blocks of
+    attentions are told again.
 
     Returns:
         The record, or None where the two steps do not run alike, or something grows unevenly.
@@ -173,7 +196,16 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
     grown, span = batch - first.batch, second.batch - first.batch
     change = second.allocations.sizes - first.allocations.sizes
     sizes = first.allocations.sizes + change // span * grown
-    if np.any(change % span) or np.any(sizes < 0):
+    is_even = change % span == 0
+    work: dict[int, tuple[int, int]] = {}
+    for attention, told in _retold(first, second, grown, span):
+        places = list(attention.places)
+        sizes[places], is_even[places] = (
+            told.sizes[: len(places)],
+            True,
+        )  # a forward pass may be alone
+        work |= zip(attention.operations, told.work, strict=True)
+    if not np.all(is_even) or np.any(sizes < 0):
         return None
     modules = tuple(
         _grown(one, other, grown, span)
@@ -184,9 +216,22 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
         batch=batch,
         modules=modules,
         allocations=replace(first.allocations, sizes=sizes),
-        operations=first.operations.grown(second.operations, grown, span),
+        operations=first.operations.grown(second.operations, grown, span).with_work(work),
+        attentions=(),
         basis=f"derived from traces of {first.batch} and {second.batch} images",
     )
+
+
+def _retold(
+    first: StepRecord, second: StepRecord, grown: int, span: int
+) -> Iterator[tuple[AttentionRecord, Told]]:
+    """The attentions of another batch; equal ones are told once."""
+    known: dict[AttentionKey, Told] = {}
+    for one, other in zip(first.attentions, second.attentions, strict=True):
+        again = one.at_batch(one.batch + (other.batch - one.batch) * grown // span)
+        if again.key not in known:
+            known[again.key] = again.told()
+        yield again, known[again.key]
 
 
 def _grown(one: ModuleRecord, other: ModuleRecord, grown: int, span: int) -> ModuleRecord:

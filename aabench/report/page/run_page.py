@@ -120,7 +120,7 @@ def _noun(rows: PageRows) -> str:
     if "network" not in rows.frame.columns or rows.frame["network"].isna().all():
         return "layers"
     return (
-        "networks" if [axis.name for axis in rows.axes] == ["network"] else "settings of networks"
+        "networks" if {axis.name for axis in rows.axes} <= {"network"} else "settings of networks"
     )
 
 

@@ -62,6 +62,7 @@ function budgetLine(chart, budget) {
   const [along, across] = chart.budgetAxis === "y" ? ["x", "y"] : ["y", "x"];
   const at = budget.bytes / chart.budgetUnit;
   const isChosen = budget === chosenBudget;
+  const color = isChosen ? palette().ink : palette().muted;
   return {
     type: "line",
     [`${along}ref`]: "paper",
@@ -69,11 +70,11 @@ function budgetLine(chart, budget) {
     [`${along}1`]: 1,
     [`${across}0`]: at,
     [`${across}1`]: at,
-    line: { color: isChosen ? palette().ink : palette().muted, width: isChosen ? 2 : 1, dash: isChosen ? "solid" : "dot" },
+    line: isChosen ? { color, width: 2 } : { color, width: 1, dash: "dot" },
     label: {
-      text: budget.name,
+      text: escaped(budget.name),
       textposition: chart.budgetAxis === "y" ? "start" : "end",
-      font: { size: 11, color: isChosen ? palette().ink : palette().muted },
+      font: { size: 11, color },
     },
   };
 }
@@ -98,7 +99,8 @@ function startChart(Plotly, chart) {
       return;
     }
     const lines = budgetLines(chart, view.traces);
-    const layout = baseLayout({ ...chart.layout, ...view.layout, shapes: [...(chart.layout.shapes ?? []), ...lines.shapes] });
+    const shapes = [...inTheme(chart.layout.shapes ?? []), ...lines.shapes];
+    const layout = baseLayout({ ...chart.layout, ...view.layout, shapes });
     if (lines.include.length) {
       layout[`${chart.budgetAxis}axis`].autorangeoptions = { include: lines.include };
     }

@@ -83,7 +83,12 @@ function heatTrace(found, rows) {
     reversescale: true,
     xgap: 1,
     ygap: 1,
-    colorbar: { title: { text: "peak" }, tickvals: ticks, ticktext: ticks.map((power) => binary(2 ** power)), thickness: 12 },
+    colorbar: {
+      title: { text: "peak" },
+      tickvals: ticks,
+      ticktext: ticks.map((power) => binary(2 ** power)),
+      thickness: 12,
+    },
   };
 }
 

@@ -1,9 +1,11 @@
 // The tables, by DataTables: what fits, the failed cases, and all rows. Only visible rows are ever built.
 
 const FAILED_RANK = 1e30; // sorts what has no figure behind everything that has one
+const MOST_LETTERS = 48; // of a cell's words; the others unfold, so that one row does not fill the window
 
 function escaped(text) {
-  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+  const named = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  return String(text).replace(/[&<>"]/g, (letter) => named[letter]);
 }
 
 function tableOf(DataTable, id, count, columns, settings = {}) {
@@ -43,9 +45,16 @@ function rowColumns(rows) {
     head: column.head,
     right: column.right,
     isWords: column.isWords,
+    html: column.isWords ? (row) => foldedWords(column.text[row]) : undefined,
     text: (row) => column.text[row],
     order: column.value ? (row) => column.value[row] ?? FAILED_RANK : undefined,
   }));
+}
+
+function foldedWords(text) {
+  if (text.length <= MOST_LETTERS) return escaped(text);
+  const beginning = text.slice(0, text.lastIndexOf(" ", MOST_LETTERS));
+  return `<details><summary>${escaped(beginning)} …</summary>${escaped(text)}</details>`;
 }
 
 function verdictColumn(rows) {
@@ -83,12 +92,14 @@ function startFailed(DataTable, rows, failed) {
   const of = (column) => ({
     ...column,
     text: (place) => column.text(failed[place]),
+    html: column.html && ((place) => column.html(failed[place])),
     order: column.order && ((place) => column.order(failed[place])),
   });
   const isSaid = (column) => failed.some((row) => !["", "–"].includes(column.text(row)));
   const [reason, others] = [[], []];
   for (const column of rowColumns(rows).filter(isSaid)) (column.head === "reason" ? reason : others).push(column);
-  tableOf(DataTable, "failed-rows", failed.length, [statusColumn(rows), ...others, ...reason].map(of), { pageLength: 10 });
+  const columns = [statusColumn(rows), ...others, ...reason].map(of);
+  tableOf(DataTable, "failed-rows", failed.length, columns, { pageLength: 10 });
 }
 
 function startAnswer(DataTable, answer, rows) {
@@ -148,7 +159,8 @@ function fastest(rows, candidates) {
 
 function bestText(rows, answer, setting) {
   const row = fastest(rows, answer.rows[setting]);
-  if (row === null) return answer.rows[setting].some((each) => each >= 0 && verdict(rows, each) === "fits") ? "no times" : "none";
+  const isFitting = (each) => each >= 0 && verdict(rows, each) === "fits";
+  if (row === null) return answer.rows[setting].some(isFitting) ? "no times" : "none";
   return `${answer.forms[answer.rows[setting].indexOf(row)]}, ${rows.time[row]}`;
 }
 
