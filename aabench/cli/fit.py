@@ -15,9 +15,11 @@ from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import Arch, Gpu, Vram
 from aabench.cli.output import OutputFormat, prepare_stdout
 from aabench.cli.page_flags import Html
-from aabench.errors import EXIT_DONE, EXIT_NO, EXIT_UNSURE, UsageError
+from aabench.errors import EXIT_DONE, EXIT_NO, EXIT_UNSURE, UnknownName, UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from aabench.fitting.fit import Fit
     from aabench.report.fit_table import FitReport
 
@@ -31,6 +33,15 @@ AXES = [
 ]
 
 EXIT_CODES = {"fits": EXIT_DONE, "does not fit": EXIT_NO, "too close to tell": EXIT_UNSURE}
+
+TABLES = {
+    "layers": "frame",
+    "stages": "stages_frame",
+    "forms": "forms_frame",
+    "remedies": "remedies_frame",
+    "maxima": "maxima_frame",
+}
+"""What ``--rows`` takes, and the attribute of a fit that it stands for."""
 
 BUDGET_PANEL = "Budget"
 
@@ -126,6 +137,15 @@ def fit_command(
             show_default=False,
         ),
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Of --format csv and md, what there is a row for: layers, stages, forms, remedies or "
+            "maxima. (default: layers, with --maximize maxima)",
+            show_default=False,
+        ),
+    ] = None,
     html: Html = None,
     format: Annotated[OutputFormat, typer.Option(help="What goes to standard output.")] = (
         OutputFormat.table
@@ -153,6 +173,7 @@ def fit_command(
         raise UsageError(
             "--html is a page about a network", instead="give a network, or leave it out"
         )
+    _check_rows(rows, layer, format)
     prepare_stdout(format)
     if layer:
         raise typer.Exit(_fit_layer(given, maximize, min_key_depth_per_head, where, format))
@@ -164,6 +185,7 @@ def fit_command(
             write,
             html,
             format,
+            rows=rows,
             verify=verify or emulate is not None,
         )
     )
@@ -176,6 +198,7 @@ def _fit_network(
     html: Path | None,
     format: OutputFormat,
     *,
+    rows: str | None,
     verify: bool,
 ) -> int:
     """Judge a network, show the answer, write the plan, try it; returns the exit code.
@@ -187,7 +210,7 @@ def _fit_network(
     floor = given.pop("floor")
     _check_verifiable(given, verify, format)
     found = fit(network, min_key_depth_per_head=floor, **given)
-    _SHOW[format](found, str(write or "plan.json"))
+    _SHOW[format](found, str(write or "plan.json"), rows)
     if write is not None:
         found.plan.write(write)
         print(f"wrote {write}", file=sys.stderr)
@@ -196,6 +219,19 @@ def _fit_network(
     if verify and not _is_verified(found, given):
         return EXIT_NO
     return EXIT_CODES[found.verdict.value]
+
+
+def _check_rows(rows: str | None, layer: bool, format: OutputFormat) -> None:
+    if rows is None:
+        return
+    if rows not in TABLES:
+        raise UnknownName("--rows", rows, TABLES)
+    if layer or format not in (OutputFormat.csv, OutputFormat.md):
+        raise UsageError(
+            "--rows chooses what --format csv and md print of a network",
+            got="--layer" if layer else f"--format {format.value}",
+            instead="leave it out: other formats have every table",
+        )
 
 
 def _check_verifiable(given: dict[str, Any], verify: bool, format: OutputFormat) -> None:
@@ -227,7 +263,7 @@ def _write_page(report: FitReport, path: Path) -> None:
     write_page(path, page_of_fit(report))
 
 
-def _print_table(found: Fit, file: str) -> None:
+def _print_table(found: Fit, file: str, rows: str | None) -> None:
     from aabench.report.fit_table import fit_report
     from aabench.report.terminal import print_to
 
@@ -274,7 +310,7 @@ def _budget_text(found: Fit) -> str:
     return ", ".join(words)
 
 
-def _print_json(found: Fit, file: str) -> None:
+def _print_json(found: Fit, file: str, rows: str | None) -> None:
     from aabench.report.fit_table import headline
     from aabench.report.tidy_frame import json_values
 
@@ -309,22 +345,27 @@ def _print_json(found: Fit, file: str) -> None:
     print(json.dumps(answer, indent=2))
 
 
-def _print_csv(found: Fit, file: str) -> None:
-    """One row per layer; where a setting was maximized one per form."""
+def _print_csv(found: Fit, file: str, rows: str | None) -> None:
     from aabench.report.records import write_csv
 
-    write_csv(found.maxima_frame if found.maxima else found.frame, sys.stdout)
+    write_csv(_chosen_table(found, rows), sys.stdout)
 
 
-def _print_markdown(found: Fit, file: str) -> None:
+def _print_markdown(found: Fit, file: str, rows: str | None) -> None:
     from aabench.report.fit_table import headline
     from aabench.report.markdown_text import markdown_row
 
     for line in headline(_report(found, file)):
         print(f"{line}\n")
-    frame = found.maxima_frame if found.maxima else found.frame
+    frame = _chosen_table(found, rows)
     for cells in (frame.columns, ["---"] * len(frame.columns), *frame.astype(object).to_numpy()):
         print(markdown_row([str(cell) for cell in cells]), end="")
+
+
+def _chosen_table(found: Fit, rows: str | None) -> pd.DataFrame:
+    """The table asked for; else one row per layer, where a setting was maximized one per form."""
+    frame: pd.DataFrame = getattr(found, TABLES[rows or ("maxima" if found.maxima else "layers")])
+    return frame
 
 
 _SHOW = {

@@ -8,6 +8,7 @@ logits G R N, products with the tables G R S, keys and values G N d.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,27 @@ from aabench.cost.timeline import (
 
 BUFFER_BYTES = 16 * 2**20
 """What a block's logits, queries and results, and in backward their gradients, may take together."""
+
+
+class _Pass(NamedTuple):
+    """What one pass does with each block, in memory that all of them share.
+
+    Attributes:
+        maps: how often a number for each query and key is written, to be read, beyond what a table adds.
+        table_maps: what a table adds to that.
+        operations: that are started for a block, a table's included.
+    """
+
+    maps: int
+    table_maps: int
+    operations: int
+
+
+FORWARD = _Pass(maps=2, table_maps=1, operations=7)
+"""The product and the softmax in its place; before both the sum of rows and columns of a table."""
+
+BACKWARD = _Pass(maps=4, table_maps=1, operations=17)
+"""The weights again, then their gradient and that of the logits in its place."""
 
 
 class BlockedForm(AttentionForm):
@@ -53,7 +75,9 @@ class BlockedForm(AttentionForm):
             memory.keep(kqv)
         tables = _allocate_tables(attention, memory)
         attended = memory.allocate(OUTPUT, attention.value_bytes)
-        workspace = _BlockSizes.of(attention, copies=1).forward(memory)
+        sizes = _BlockSizes.of(attention, copies=1)
+        workspace = sizes.forward(memory)
+        sizes.reuse(memory, FORWARD)
         memory.free(*workspace, *tables)
 
         gradient = yield attended
@@ -61,7 +85,9 @@ class BlockedForm(AttentionForm):
         tables = _allocate_tables(attention, memory)
         of_q, of_k = (memory.allocate(GRADIENTS, attention.key_bytes) for _ in "qk")
         of_v = memory.allocate(GRADIENTS, attention.value_bytes)
-        workspace = _BlockSizes.of(attention, copies=2).backward(memory)
+        sizes = _BlockSizes.of(attention, copies=2)
+        workspace = sizes.backward(memory)
+        sizes.reuse(memory, BACKWARD)
         memory.free(*workspace, *tables, gradient, kqv)
         return Gradients(of_q, of_k, of_v)
 
@@ -126,6 +152,13 @@ class _BlockSizes:
             size = self.heads * a.key_depth * _offsets(a) * SINGLE
             workspace.append(memory.allocate(GRADIENTS, size))
         return workspace
+
+    def reuse(self, memory: Timeline, work: _Pass) -> None:
+        """Tell what all blocks together write into the workspace and read there."""
+        a = self.attention
+        maps = work.maps + (work.table_maps if a.has_tables else 0)
+        blocks = parts_of(a.batch * a.heads, self.heads) * parts_of(a.tokens, self.queries)
+        memory.reuse(a.maps * (SINGLE * maps), blocks * work.operations)
 
     def _allocated(
         self, memory: Timeline, per_key: tuple[Column, ...], per_query: list[Column]

@@ -3,7 +3,7 @@
 Products are counted by the closed forms. Traffic is read off the same timeline as memory: a block
 that a step allocates is written once and read once. What products read and write of that belongs to
 them, and hides behind their arithmetic where that takes longer; the rest is moved between them, by
-softmax, additions, copies and the like. Work inside a buffer that a form reuses is not seen here.
+softmax, additions, copies and the like. What a form writes into a buffer again and again it tells itself.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def layer_times(
         memory_s += moving
         moved -= traffic
     memory_s += np.maximum(moved, 0) / bandwidth
-    launches = step.memory.moment - step.begin
-    launch_s = np.full_like(moved, launches * ceilings.launch_s)
+    launch_s = step.memory.launches_since(step.begin) * ceilings.launch_s
     return dict(zip(TIMES, (compute_s, memory_s, launch_s), strict=True))
 
 

@@ -72,6 +72,15 @@ class _Event:
     moment: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reuse:
+    """Work in memory that is there already, after so many allocations."""
+
+    size: Column
+    launches: Column
+    moment: int
+
+
 class Timeline:
     """What is alive during a step.
 
@@ -89,6 +98,7 @@ class Timeline:
         self._live = np.zeros(rows, dtype)
         self._peak = np.zeros(rows, dtype)
         self._peak_moment = np.zeros(rows, np.int16)
+        self._reuses: list[_Reuse] = []
 
     @property
     def live(self) -> Column:
@@ -106,11 +116,22 @@ class Timeline:
         return self._moment
 
     def bytes_since(self, moment: int) -> Column:
-        """Bytes of all blocks that have come to be after some moment, whether they are alive or not."""
+        """Bytes written after some moment: of all blocks that came, and of what was reused."""
         total = np.zeros_like(self._live)
         for event in self._events:
             if event.sign > 0 and event.moment > moment:
                 total += event.block.size
+        for reuse in self._reuses:
+            if reuse.moment > moment:
+                total += reuse.size
+        return total
+
+    def launches_since(self, moment: int) -> Column:
+        """Operations after some moment: one a block that came, and those that reused memory."""
+        total = np.full_like(self._live, self._moment - moment)
+        for reuse in self._reuses:
+            if reuse.moment > moment:
+                total += reuse.launches
         return total
 
     @property
@@ -145,6 +166,17 @@ class Timeline:
                 del self._references[block]
                 self._events.append(_Event(block, -1, self._moment))
                 self._live -= block.size
+
+    def reuse(self, size: Column, launches: Column) -> None:
+        """So many bytes are written, and read again, in memory that is there already.
+
+        Nothing comes or goes; it takes time only.
+
+        Args:
+            size: bytes, all writing together.
+            launches: operations that do it.
+        """
+        self._reuses.append(_Reuse(size, launches, self._moment))
 
     def scratch(self, kind: str, size: Column, *, is_map: bool = False) -> None:
         """A block that comes and goes within one operation."""

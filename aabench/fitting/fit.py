@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from aabench.errors import UsageError
 from aabench.fitting.budget import Budget
-from aabench.fitting.forms import FormVerdict, form_names, judge_form, preferred_form
+from aabench.fitting.forms import (
+    FormVerdict,
+    form_names,
+    judge_form,
+    preferred_form,
+)
 from aabench.fitting.frames import forms_frame, judged, layers_frame, maxima_frame, remedies_frame
 from aabench.fitting.layer_sets import LayerSets, count_last_layers, judge_layers
 from aabench.fitting.maximum import Maximum, Step, first_misfit, maximize
 from aabench.fitting.plans import DEFAULT_FILE, plan_of, python_lines
 from aabench.fitting.predictor import Predictor
-from aabench.fitting.remedies import Remedy, find_remedies
+from aabench.fitting.remedies import ANOTHER_FORM, Remedy, find_remedies
 from aabench.fitting.subject import Subject
 from aabench.fitting.verdict import Judgement, Verdict
+from aabench.measuring.garbage_collection import collection_paused
 from aabench.networks.plan import Plan
 
 if TYPE_CHECKING:
@@ -174,7 +180,8 @@ def find_fit(
     Raises:
         UsageError: the network cannot be built or traced.
     """
-    return _Finding(subject, predictor, budget).answer(axis)
+    with collection_paused():  # which would look at every operation of every step again and again
+        return _Finding(subject, predictor, budget).answer(axis)
 
 
 class _Finding:
@@ -274,7 +281,7 @@ class _Finding:
         remedies = find_remedies(subject, self._predictor, self._budget, sets)
         if any(each.judgement.fits for each in remedies):
             return remedies
-        others = [each for each in remedies if each.kind == "another form"]
+        others = [each for each in remedies if each.kind == ANOTHER_FORM]
         if not others:
             return remedies
         least = min(others, key=lambda each: each.judgement.needed_bytes)
@@ -284,11 +291,13 @@ class _Finding:
         ):
             return remedies
         further_sets = judge_layers(least.subject, self._predictor, self._budget)
-        further = find_remedies(least.subject, self._predictor, self._budget, further_sets)
+        further = find_remedies(
+            least.subject, self._predictor, self._budget, further_sets, asked=subject
+        )
         added = tuple(
             replace(each, change=f"{least.change}, {each.change}")
             for each in further
-            if each.kind != "another form"
+            if each.kind != ANOTHER_FORM
         )
         return tuple(sorted((*remedies, *added), key=lambda each: each.rank))
 
@@ -307,6 +316,8 @@ class _Finding:
         )
 
     def _chosen(self, forms: Sequence[FormVerdict], remedies: Sequence[Remedy]) -> Subject | None:
-        if any(each.fits for each in forms):
+        """What the least change leads to; where nothing needs to be changed, the best form."""
+        least = next((each.subject for each in remedies if each.judgement.fits), None)
+        if least is None and any(each.fits for each in forms):
             return replace(self._asked, attention=self._best(forms).attention)
-        return next((each.subject for each in remedies if each.judgement.fits), None)
+        return least

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aabench.cases.catalogue import ATTENTIONS
+from aabench.cases.choice import CANDIDATES
+from aabench.cost.bands import Band
 from aabench.cost.target import Target
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.fitting.budget import Budget
@@ -25,12 +27,14 @@ class FormVerdict:
         judgement: None where it does not run.
         problem: why it does not run, in one sentence; empty where it does.
         flops: of the step as executed.
+        latency: seconds of the step; None where nothing is known of how fast the device is.
     """
 
     attention: str
     judgement: Judgement | None
     problem: str = ""
     flops: int = 0
+    latency: Band | None = None
 
     @property
     def fits(self) -> bool:
@@ -50,7 +54,10 @@ def judge_form(subject: Subject, predictor: Predictor, budget: Budget) -> FormVe
     except UsageError as error:
         return FormVerdict(subject.attention, None, str(error))
     return FormVerdict(
-        subject.attention, Judgement(need, budget), "", predictor.step(subject).flops
+        subject.attention,
+        Judgement(need, budget),
+        flops=predictor.step(subject).flops,
+        latency=predictor.latency(subject),
     )
 
 
@@ -75,6 +82,11 @@ def device_problem(attention: str, target: Target) -> str:
 
 PREFERRED = {"cpu": "blocked", "cuda": "factored"}
 """What ``auto`` stands for on a device, where positions are relative (``aabench.cases.choice``)."""
+
+
+def is_chosen_by_auto(attention: str) -> bool:
+    """Whether ``auto`` stands for a form anywhere: those that were measured to be best somewhere."""
+    return attention in CANDIDATES
 
 
 def preferred_form(device_type: str) -> str | None:

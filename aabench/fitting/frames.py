@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aabench.cost.bands import Band
 from aabench.fitting.forms import FormVerdict
 from aabench.fitting.layer_sets import LayerSets, LayerVerdict
 from aabench.fitting.maximum import Maximum
@@ -24,6 +25,13 @@ JUDGED = (
 )
 """What every judgement has. ``left``: of the budget, beside the most that may be needed and the margin;
 ``short``: by how much the least that is needed exceeds the budget. Negative where it does not apply."""
+
+TIMED = (
+    "predicted_latency_s",
+    "predicted_latency_low_s",
+    "predicted_latency_high_s",
+)
+"""Seconds of one step of the whole batch; missing where nothing is known of how fast the device is."""
 
 LAYER_COLUMNS = (
     "layer",
@@ -46,8 +54,17 @@ LAYER_COLUMNS = (
     "in_set_from_last",
     "in_best_set",
 )
-FORM_COLUMNS = ("attention", *JUDGED, "flops", "last_layers_that_fit", "reason")
-REMEDY_COLUMNS = ("kind", "change", *JUDGED, "flops_ratio", "changes_mathematics", "note")
+FORM_COLUMNS = ("attention", *JUDGED, *TIMED, "flops", "last_layers_that_fit", "reason")
+REMEDY_COLUMNS = (
+    "kind",
+    "change",
+    *JUDGED,
+    *TIMED,
+    "time_ratio",
+    "flops_ratio",
+    "changes_mathematics",
+    "note",
+)
 MAXIMUM_COLUMNS = (
     "axis",
     "attention",
@@ -73,6 +90,7 @@ def forms_frame(forms: Sequence[FormVerdict], last_layers: Mapping[str, int]) ->
         {
             "attention": form.attention,
             **(judged(form.judgement) if form.judgement else {"verdict": "cannot run"}),
+            **_timed(form.latency),
             "flops": form.flops or None,
             "last_layers_that_fit": last_layers.get(form.attention),
             "reason": form.problem,
@@ -89,6 +107,8 @@ def remedies_frame(remedies: Sequence[Remedy]) -> pd.DataFrame:
             "kind": remedy.kind,
             "change": remedy.change,
             **judged(remedy.judgement),
+            **_timed(remedy.latency),
+            "time_ratio": remedy.time_ratio,
             "flops_ratio": remedy.flops_ratio,
             "changes_mathematics": MEANINGS[remedy.mathematics],
             "note": remedy.note,
@@ -150,6 +170,13 @@ def _maximum(found: Maximum) -> dict[str, Any]:
     }
 
 
+def _timed(latency: Band | None) -> dict[str, float]:
+    """A latency by the columns of ``TIMED``."""
+    if latency is None:
+        return {}
+    return dict(zip(TIMED, (latency.mid, latency.low, latency.high), strict=True))
+
+
 def judged(judgement: Judgement) -> dict[str, Any]:
     """A judgement by the columns of ``JUDGED``."""
     return {
@@ -169,4 +196,5 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
     frame = pd.DataFrame(list(rows), columns=list(columns))
     whole = [name for name in columns if name.endswith("_bytes")]
     whole += [name for name in ("flops", "last_layers_that_fit") if name in columns]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    seconds = [name for name in (*TIMED, "time_ratio") if name in columns]
+    return frame.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(seconds, "float64")})

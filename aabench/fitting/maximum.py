@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from aabench.cost.traced.batches import BASIS
 from aabench.errors import UnknownName, UnsupportedCase, UsageError
 from aabench.fitting.budget import Budget
 from aabench.fitting.predictor import Predictor
@@ -83,8 +84,7 @@ def maximize(subject: Subject, axis: str, predictor: Predictor, budget: Budget) 
         raise UnknownName("--maximize", axis, AXES)
     step_of, most = AXES[axis](subject, predictor)
     search = _Search(axis, step_of, predictor, budget)
-    least = search.least(most)
-    number = largest_that(search.passes, least, most)
+    least, number = search.largest(search.passes, most)
     if number and axis == "batch":
         number = search.settled(number, least, most)
     return search.maximum(subject.attention, number, least, most)
@@ -100,8 +100,8 @@ def first_misfit(
     """
     step_of, most = AXES[axis](subject, predictor)
     search = _Search(axis, step_of, predictor, budget)
-    least = search.least(most)
-    number = max(largest_that(search.may_pass, least, most) + 1, least)
+    least, number = search.largest(search.may_pass, most)
+    number = max(number + 1, least)
     if number > most or not search.is_judged(number):
         return None
     return step_of(number), search.judge(number)
@@ -118,7 +118,23 @@ class _Search:
         self._known: dict[int, Judgement] = {}
         self._refused: dict[int, str] = {}
 
-    def least(self, most: int) -> int:
+    def largest(self, passes: Callable[[int], bool], most: int) -> tuple[int, int]:
+        """The smallest value that there is a network with, and the largest that passes, or 0.
+
+        Raises:
+            UsageError, UnsupportedCase: there is no network with any of a few small values.
+        """
+        # Steps of one image are traced for themselves: they are asked for where two are too many.
+        starts = (BASIS[0], 1) if self._axis == "batch" else (1,)
+        least = number = 0
+        for start in starts:
+            least = self._least(start, most)
+            number = largest_that(passes, least, most)
+            if number:
+                break
+        return least, number
+
+    def _least(self, start: int, most: int) -> int:
         """The first of a few small values with which there is a network.
 
         Batch norm cannot train on one image of one pixel, for instance.
@@ -126,7 +142,7 @@ class _Search:
         Raises:
             UsageError, UnsupportedCase: there is none with any of them.
         """
-        for number in (each for each in SMALLEST if each < most):
+        for number in (each for each in SMALLEST if start <= each < most):
             try:
                 self.judge(number)
             except (UsageError, UnsupportedCase):
@@ -165,7 +181,9 @@ class _Search:
         return number not in self._refused
 
     def settled(self, number: int, least: int, most: int) -> int:
-        """The answer once both sides of the bound are traced themselves, not derived."""
+        """The answer once it is sure that larger batches follow from smaller ones, or is traced."""
+        if self._predictor.grows_evenly(self._step_of(number + 1).subject):
+            return number
         for each in (number, number + 1):
             self._known[each] = self._judged(each, quickly=False)
         if self._known[number].fits and not self._known[number + 1].fits:

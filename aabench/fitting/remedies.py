@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from aabench.cost.bands import Band
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.fitting.budget import Budget
-from aabench.fitting.forms import form_names, judge_form, preferred_form
+from aabench.fitting.forms import (
+    form_names,
+    is_chosen_by_auto,
+    judge_form,
+    preferred_form,
+)
 from aabench.fitting.layer_sets import LayerSets
 from aabench.fitting.maximum import maximize
 from aabench.fitting.predictor import Predictor
@@ -17,6 +23,9 @@ from aabench.fitting.subject import Subject
 from aabench.fitting.verdict import Judgement
 
 EVERY = "every stage"
+
+ANOTHER_FORM = "another form"
+"""The kind of the remedies that change the attention form alone."""
 
 BFLOAT16_SINCE = (8, 0)
 """The compute capability from which cards multiply bfloat16 matrices fast."""
@@ -50,6 +59,9 @@ class Remedy:
         subject: with the change.
         judgement: of that.
         flops_ratio: FLOPs an image, against the step that was asked for.
+        latency: seconds of one step, by its roofline; None where nothing is known of how fast the
+            device is.
+        time_ratio: seconds an image, against the step that was asked for; None likewise.
         mathematics: whether it stays the same.
         note: what else there is to know; may be empty.
     """
@@ -59,22 +71,36 @@ class Remedy:
     subject: Subject
     judgement: Judgement
     flops_ratio: float
+    latency: Band | None
+    time_ratio: float | None
     mathematics: Mathematics
     note: str = ""
 
     @property
-    def rank(self) -> tuple[bool, int, bool, float]:
+    def rank(self) -> tuple[float, ...]:
         """Sorts what fits and costs least to the front.
 
-        FLOPs are not time: of attention forms, the one that ``auto`` takes on the device is the first.
+        What keeps the mathematics comes first, then what takes least time. A form that ``auto`` never
+        stands for comes last, since nobody has measured it to be better. Where no times are known,
+        FLOPs are not time either: the form that ``auto`` takes on the device is the first.
         """
-        settings = self.subject.settings
-        is_preferred = self.subject.attention == preferred_form(settings.device_type)
-        return not self.judgement.fits, self.mathematics, not is_preferred, self.flops_ratio
+        form, device_type = self.subject.attention, self.subject.settings.device_type
+        return (
+            not self.judgement.fits,
+            self.mathematics,
+            self.kind == ANOTHER_FORM and not is_chosen_by_auto(form),
+            0 if self.time_ratio is None else self.time_ratio,
+            form != preferred_form(device_type),
+            self.flops_ratio,
+        )
 
 
 def find_remedies(
-    subject: Subject, predictor: Predictor, budget: Budget, sets: LayerSets | None
+    subject: Subject,
+    predictor: Predictor,
+    budget: Budget,
+    sets: LayerSets | None,
+    asked: Subject | None = None,
 ) -> tuple[Remedy, ...]:
     """Changes that make a subject need less, those that fit and change least first.
 
@@ -85,8 +111,9 @@ def find_remedies(
         predictor: of the device.
         budget: to be held.
         sets: which of its layers fit; None where there are none to choose from.
+        asked: what time and FLOPs are compared with, if not with the subject.
     """
-    finder = _Finder(subject, predictor, budget)
+    finder = _Finder(subject, predictor, budget, asked or subject)
     found = [*finder.forms()]
     for kind in (finder.checkpoints, finder.batches, finder.precisions):
         found += _possible(kind)
@@ -114,9 +141,11 @@ def _possible(kind: Callable[[], Iterator[Remedy]]) -> list[Remedy]:
 class _Finder:
     """Tries changes of one subject, each kind from its smallest change on."""
 
-    def __init__(self, subject: Subject, predictor: Predictor, budget: Budget) -> None:
+    def __init__(
+        self, subject: Subject, predictor: Predictor, budget: Budget, asked: Subject
+    ) -> None:
         self._subject, self._predictor, self._budget = subject, predictor, budget
-        self._flops = predictor.step(subject).flops / subject.batch
+        self._asked = asked
 
     def forms(self) -> Iterator[Remedy]:
         """Every other exact form."""
@@ -127,7 +156,7 @@ class _Finder:
             changed = replace(self._subject, attention=name)
             verdict = judge_form(changed, self._predictor, self._budget)
             if verdict.judgement is not None:
-                yield self._remedy("another form", f"--attention {name}", changed, Mathematics.SAME)
+                yield self._remedy(ANOTHER_FORM, f"--attention {name}", changed, Mathematics.SAME)
 
     def checkpoints(self) -> Iterator[Remedy]:
         """Stages under checkpointing, those that keep most for the backward pass first."""
@@ -232,7 +261,24 @@ class _Finder:
     def _remedy(
         self, kind: str, change: str, changed: Subject, mathematics: Mathematics, note: str = ""
     ) -> Remedy:
-        need = self._predictor.need(changed)
-        flops = self._predictor.step(changed).flops / changed.batch
-        judgement = Judgement(need, self._budget)
-        return Remedy(kind, change, changed, judgement, flops / self._flops, mathematics, note)
+        return Remedy(
+            kind,
+            change,
+            changed,
+            Judgement(self._predictor.need(changed), self._budget),
+            self._flops_an_image(changed) / self._flops_an_image(self._asked),
+            self._predictor.latency(changed),
+            self._time_ratio(changed),
+            mathematics,
+            note,
+        )
+
+    def _flops_an_image(self, subject: Subject) -> float:
+        return self._predictor.step(subject).flops / subject.batch
+
+    def _time_ratio(self, changed: Subject) -> float | None:
+        """Seconds an image against those of the step that was asked for, if both are known."""
+        now, before = (self._predictor.latency(each) for each in (changed, self._asked))
+        if now is None or before is None:
+            return None
+        return (now.mid / changed.batch) / (before.mid / self._asked.batch)

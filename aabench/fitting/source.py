@@ -206,9 +206,11 @@ def check_augments(network: Network) -> None:
 
 
 def _building(name: str) -> str:
+    is_own = ":" in name and name.partition(":")[0] not in ("timm", "torchvision")
+    hint = "" if is_own else "  # num_classes=N for classes of your own"
     return (
         "from aabench.networks.building import build_network\n"
-        f'model = build_network("{name}")  # num_classes=N for classes of your own'
+        f'model = build_network("{name}"){hint}'
     )
 
 

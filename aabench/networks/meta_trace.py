@@ -56,7 +56,7 @@ def run_on_meta(model: nn.Module, input_size: InputSize) -> None:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     image = torch.empty(1, *input_size, device="meta", dtype=dtype)
     entered: list[tuple[str, nn.Module, tuple[int, ...] | None]] = []
-    with _recording_entries(model, entered), torch.no_grad():
+    with _recording_entries(model, entered), _norms_skipped(model), torch.no_grad():
         try:
             model(image)
         except Exception as error:  # a user's forward may raise anything
@@ -99,6 +99,30 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
     yield from model.buffers()
     for module in model.modules():
         yield from (value for value in vars(module).values() if isinstance(value, Tensor))
+
+
+@contextmanager
+def _norms_skipped(model: nn.Module) -> Iterator[None]:
+    """Let batch norms give back what they get: no shape depends on them, and meta takes its time."""
+    norms = [module for module in model.modules() if type(module) is nn.BatchNorm2d]
+    for norm in norms:
+        norm.forward = _unchanged_by(norm)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def _unchanged_by(norm: nn.BatchNorm2d) -> Any:
+    """A forward that does nothing, except to refuse what the norm would refuse."""
+    original = norm.forward
+
+    def forward(x: Tensor) -> Tensor:
+        is_taken = x.dim() == 4 and x.shape[1] == norm.num_features
+        return x if is_taken else original(x)
+
+    return forward
 
 
 @contextmanager

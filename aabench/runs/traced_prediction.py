@@ -12,6 +12,7 @@ from aabench.cases.case import Case
 from aabench.cost.roofline import step_time
 from aabench.cost.target import Target
 from aabench.cost.traced.case_step import step_settings
+from aabench.cost.traced.cudnn import step_cudnn_bytes
 from aabench.cost.traced.trace import trace_step
 from aabench.cost.traced.traced_step import TracedStep
 from aabench.runs.model import build_model, input_shape
@@ -43,7 +44,11 @@ def traced_figures(step: TracedStep, case: Case, target: Target) -> dict[str, An
     if case.compile:
         return counts
     peak = target.bands.step_peak(
-        step.base_bytes, step.step_peak_bytes, mode=case.mode, precision=case.precision
+        step.base_bytes,
+        step.step_peak_bytes,
+        mode=case.mode,
+        precision=case.precision,
+        cudnn_bytes=step_cudnn_bytes(step),
     )
     return {
         **counts,

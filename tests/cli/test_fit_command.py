@@ -115,6 +115,8 @@ def test_a_single_layer_is_bounded_over_two_axes():
         (["aa-resnet50", "--budget", "1GiB", "--emulate", "1GiB"], "--emulate is a budget"),
         (["aa-resnet50", "--budget", "1GiB", "--batch", "1,2"], "one case"),
         (["aa-debug-resnet", "--budget", "1GiB", "--maximize", "luck"], "--maximize"),
+        (["aa-debug-resnet", "--rows", "luck", "--format", "csv"], "--rows"),
+        (["aa-debug-resnet", "--rows", "forms"], "--format table"),
         (["--layer", "--maximize", "luck", "--budget", "1GiB"], "--maximize"),
         (["--layer", "--batch", "8", "--budget", "1GiB"], "looked for"),
     ],
@@ -123,3 +125,41 @@ def test_bad_input_says_what_to_do(arguments, message):
     done = run("fit", *arguments)
     assert isinstance(done.exception, UsageError), done.output
     assert message in str(done.exception)
+
+
+def test_csv_has_the_table_that_is_asked_for():
+    asked = [*NETWORK[:-2], "--gpu", "t4-16gb", "--budget", "1GiB", "--format", "csv", "--rows"]
+    remedies = list(csv.DictReader(io.StringIO(run(*asked, "remedies").stdout)))
+    assert {"another form", "mixed precision"} <= {row["kind"] for row in remedies}
+    assert all(float(row["time_ratio"]) > 0 for row in remedies)
+    assert all(float(row["predicted_latency_s"]) > 0 for row in remedies)
+    forms = list(csv.DictReader(io.StringIO(run(*asked, "forms").stdout)))
+    assert {row["attention"] for row in forms} > {"materialized", "triton"}
+    told = run(*NETWORK[:-2], "--gpu", "t4-16gb", "--budget", "1GiB")
+    assert "time" in told.stdout and "never checked on a card" in told.stdout
+
+
+OWN = """
+from torch import nn
+
+def small():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+    )
+"""
+
+
+def test_a_network_of_ones_own_is_judged_and_verified(tmp_path, monkeypatch):
+    (tmp_path / "own_network.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("aabench.cli.verifying.run_trial", try_step)
+    done = run(
+        *("fit", "own_network:small", "--augment", "2", "--kappa", "0.5", "--upsilon", "0.5"),
+        *("--heads", "4", "--resolution", "20", "--batch", "4", "--mode", "train"),
+        *("--device", "cpu", "--budget", "20MiB", "--attention", "blocked", "--verify"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 verdicts right, 0 wrong, 0 undecided" in done.stdout
+    assert 'model = build_network("own_network:small")\n' in done.stdout

@@ -73,3 +73,21 @@ def test_freeing_twice_is_an_error() -> None:
     memory.free(block)
     with pytest.raises(KeyError):
         memory.free(block)
+
+
+def test_memory_that_is_used_again_takes_time_and_no_bytes() -> None:
+    memory = Timeline(2)
+    memory.allocate(LOGITS, np.array([10, 20]))
+    begin = memory.moment
+    buffer = memory.allocate(WORKSPACE, np.array([100, 100]))
+    peak = memory.peak
+    memory.reuse(np.array([1000, 3000]), np.array([7, 14]))
+    memory.free(buffer)
+    assert list(memory.peak) == list(peak)
+    assert list(memory.bytes_since(begin)) == [1100, 3100]
+    assert list(memory.launches_since(begin)) == [8, 15]
+    # Nothing of it is after the buffer has come.
+    later = memory.moment
+    memory.allocate(LOGITS, np.array([1, 1]))
+    assert list(memory.bytes_since(later)) == [1, 1]
+    assert list(memory.launches_since(later)) == [1, 1]

@@ -21,6 +21,7 @@ from aabench.cost.execution import SINGLE
 from aabench.cost.layers import closed_form
 from aabench.cost.timeline import GRADIENTS, KQV, Block, Timeline
 from aabench.cost.traced.allocations import ATTENTION_BUFFERS, ATTENTION_MAPS, AllocationLog
+from aabench.cost.traced.attention_record import AttentionRecord, work_since
 from aabench.cost.traced.meter import Meter
 from aabench.cost.traced.owners import Owners
 from aabench.cost.traced.step_settings import StepSettings
@@ -128,12 +129,14 @@ class _AttentionMemory(Timeline):
         super().__init__(1)
         self._log, self._owner = log, owner
         self.places: dict[Block, int] = {}
+        self.own: list[int] = []
 
     def allocate(self, kind: str, size: Column, *, is_map: bool = False) -> Block:
         """A block of the form's own."""
         block = super().allocate(kind, size, is_map=is_map)
         line = ATTENTION_MAPS if is_map else ATTENTION_BUFFERS
         self.places[block] = self._log.allocate(int(block.size[0]), line, self._owner)
+        self.own.append(self.places[block])
         return block
 
     def adopt(self, kind: str, size: int, place: int) -> Block:
@@ -172,6 +175,8 @@ class _Told:
     def __init__(self, form: AttentionForm, attention: Attention, owner: int, meter: Meter) -> None:
         self._form, self._attention, self._owner, self.meter = form, attention, owner, meter
         self._memory = _AttentionMemory(meter.log, owner)
+        self._operations: list[int] = []
+        meter.attentions.append(self.record)
         macs = form.macs(attention).values()
         self._forward_macs = int(sum(int(part.forward[0]) for part in macs))
         self._backward_macs = int(sum(int(part.step[0]) for part in macs)) - self._forward_macs
@@ -214,10 +219,15 @@ class _Told:
             for of_input, like in zip(gradients, inputs, strict=True)
         ]
 
+    def record(self) -> AttentionRecord:
+        """What was told so far, to be told again."""
+        places, operations = tuple(self._memory.own), tuple(self._operations)
+        return AttentionRecord(self._form, self._attention, places, operations)
+
     def _note(self, macs: int, begin: int) -> None:
-        """The form's work since a moment: each block that came was written once and read once."""
-        moved = 2 * int(self._memory.bytes_since(begin)[0])
-        self.meter.operations.note(macs, moved, self._memory.moment - begin)
+        """The form's work since a moment."""
+        moved, launches = work_since(self._memory, begin)
+        self._operations.append(self.meter.operations.note(macs, moved, launches))
 
     def _finished(self, gradient: Block) -> Gradients:
         try:
@@ -230,7 +240,7 @@ class _Told:
     def _anchor(self, block: Block) -> Tensor:
         """A tensor for autograd to save: the block goes with it at the latest."""
         with self.meter.paused():
-            anchor = torch.empty(int(block.size[0]), dtype=torch.uint8)
+            anchor = torch.empty(int(block.size[0]), dtype=torch.uint8, device=self.meter.device)
         self.meter.bind(anchor, self._memory.places[block])
         return anchor
 
@@ -247,7 +257,7 @@ class _Told:
             deep = elements // (batch * heads * tokens)
             strides = (tokens * heads * deep, deep, heads * deep, 1)
         with self.meter.paused():
-            whole = torch.empty(elements, dtype=like.dtype)
+            whole = torch.empty(elements, dtype=like.dtype, device=self.meter.device)
             tensor = whole.as_strided(tuple(like.shape), strides)
         self.meter.bind(tensor, self._memory.places[block])
         return tensor

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from torch import nn
 
 from aabench.cost.traced.step_record import StepRecord, at_batch
@@ -50,7 +49,8 @@ def predict_steps(
     first, second = (traced(batch) for batch in BASIS)
     largest = traced(derivable[-1])
     known = {record.batch: record for record in (first, second, largest)}
-    is_even = _same(at_batch(first, second, largest.batch), largest)
+    derived = at_batch(first, second, largest.batch)
+    is_even = derived is not None and derived.equals(largest)
     steps = {}
     for batch in wanted:
         record = known.get(batch)
@@ -62,12 +62,3 @@ def predict_steps(
                 record = replace(record, basis="traced: it does not grow evenly with the batch")
         steps[batch] = record.figures()
     return steps
-
-
-def _same(derived: StepRecord | None, traced: StepRecord) -> bool:
-    return (
-        derived is not None
-        and derived.modules == traced.modules
-        and derived.allocations.runs_alike(traced.allocations)
-        and np.array_equal(derived.allocations.sizes, traced.allocations.sizes)
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TypeVar
 
 import torch
@@ -16,25 +17,29 @@ from aabench.errors import UsageError
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def fake_copy(model: Model, mode: FakeTensorMode, settings: StepSettings) -> Model:
-    """A copy of a model with fake CPU tensors, in the precision and layout of the settings.
+def fake_copy(
+    model: Model, mode: FakeTensorMode | None, settings: StepSettings, device: str = "cpu"
+) -> Model:
+    """A copy of a model with tensors without memory, in the precision and layout of the settings.
 
     The model may be on any device, ``meta`` included; it is neither changed nor run, and none of its
-    tensors is copied. Fake CPU tensors, because autograd takes no fake CUDA ones without a card.
+    tensors is copied. Fake tensors are the CPU's, because autograd takes no fake CUDA ones without a
+    card.
 
     Args:
         model: any module that ``copy.deepcopy`` takes.
-        mode: to which the tensors of the copy belong.
+        mode: to which fake tensors of the copy belong; None for tensors of the meta device.
         settings: precision and memory format are those that ``Module.to`` would be asked for.
+        device: of the tensors.
 
     Raises:
         UsageError: the model cannot be copied.
     """
     twins: dict[int, object] = {}
-    with mode:
+    with mode or nullcontext():
         for tensor in _tensors(model):
             if id(tensor) not in twins:
-                twins[id(tensor)] = _twin(tensor, settings)
+                twins[id(tensor)] = _twin(tensor, settings, device)
     try:
         # deepcopy takes what its memo already holds instead of copying it.
         return copy.deepcopy(model, twins)
@@ -46,12 +51,12 @@ def fake_copy(model: Model, mode: FakeTensorMode, settings: StepSettings) -> Mod
         ) from error
 
 
-def _twin(tensor: Tensor, settings: StepSettings) -> Tensor:
+def _twin(tensor: Tensor, settings: StepSettings, device: str) -> Tensor:
     dtype = settings.dtype if tensor.is_floating_point() else tensor.dtype
     if tensor.dim() == 4:
-        twin = torch.empty(tensor.shape, dtype=dtype, device="cpu", memory_format=settings.layout)
+        twin = torch.empty(tensor.shape, dtype=dtype, device=device, memory_format=settings.layout)
     else:
-        twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device="cpu")
+        twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=device)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(twin, requires_grad=tensor.requires_grad)
     return twin

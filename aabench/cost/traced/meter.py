@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,11 +18,13 @@ from aabench.cost.traced.allocations import (
     TEMPORARIES,
     AllocationLog,
 )
+from aabench.cost.traced.attention_record import AttentionRecord
 from aabench.cost.traced.kernel_scratch import KernelScratch
 from aabench.cost.traced.objective import tensors_in
 from aabench.cost.traced.operations import OperationLog
 from aabench.cost.traced.owners import Owners
 from aabench.cost.traced.script import replay
+from aabench.cost.traced.stand_ins import META, result_of
 
 
 class Meter(TorchDispatchMode):
@@ -37,13 +39,18 @@ class Meter(TorchDispatchMode):
         owners: whose each operation is.
         scratch: what kernels allocate beside their results.
         log: where blocks are written down.
+        device: of the tensors; on ``meta`` they are stand-ins for the CPU's.
     """
 
-    def __init__(self, owners: Owners, scratch: KernelScratch, log: AllocationLog) -> None:
+    def __init__(
+        self, owners: Owners, scratch: KernelScratch, log: AllocationLog, device: str
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.owners = owners
+        self.device = device
         self.log = log
         self.operations = OperationLog()
+        self.attentions: list[Callable[[], AttentionRecord]] = []
         self._scratch = scratch
         self._known: dict[int, tuple[int, Any]] = {}
         self._is_paused = False
@@ -63,7 +70,8 @@ class Meter(TorchDispatchMode):
         if self._is_made_of_others(func):
             with self:
                 return func.decompose(*args, **kwargs)
-        result = func(*args, **kwargs)
+        run = result_of if self.device == META else _run
+        result = run(func, args, kwargs)
         if not isinstance(result, Tensor | tuple | list):
             return result
         owner = self.owners.current()
@@ -131,6 +139,10 @@ class Meter(TorchDispatchMode):
     def _forget(self, key: int, _reference: Any) -> None:
         place, _ = self._known.pop(key)
         self.log.free(place)
+
+
+def _run(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    return operation(*arguments, **named)
 
 
 def _bytes_of(value: Any) -> int:

@@ -24,6 +24,7 @@ class TracedModule:
         kind: its class.
         depth: 0 for the model itself, 1 for its children, and so on.
         is_leaf: whether it has no modules inside it.
+        kernel_size: height of the window of a two-dimensional convolution; None of other modules.
         calls: how often its forward ran, recomputation apart.
         input_shape: of the first tensor of its first call; None if there was none.
         output_shape: likewise.
@@ -33,7 +34,8 @@ class TracedModule:
         saved_bytes: of what it allocated, alive between its forward and its backward pass.
         bytes_at_peak: of what is alive at the step's peak, its own: parameters, buffers, their
             gradients and optimiser state, and what its operations allocated.
-        own_bytes_at_peak: the same without the modules inside it; these sum to the peak over all
+        at_peak: these by line of ``aabench.cost.traced.allocations.KINDS``.
+        own_bytes_at_peak: the bytes at the peak without the modules inside it; these sum to the peak over all
             modules of a step.
         live_peak_bytes: most bytes of the whole step alive while it runs, forward or backward.
     """
@@ -42,6 +44,7 @@ class TracedModule:
     kind: str
     depth: int
     is_leaf: bool
+    kernel_size: int | None
     calls: int
     input_shape: Shape | None
     output_shape: Shape | None
@@ -50,6 +53,7 @@ class TracedModule:
     macs_step: int
     saved_bytes: int
     bytes_at_peak: int
+    at_peak: Mapping[str, int]
     own_bytes_at_peak: int
     live_peak_bytes: int
 
