@@ -28,6 +28,7 @@ bench: $(VENV)/.package  ## what aabench itself costs, and the attention forms a
 	$(BIN)/python -m benchmarks.traced | tee results/bench-traced.md
 	$(BIN)/python -m benchmarks.fitting | tee results/bench-fitting.md
 	$(BIN)/python -m benchmarks.million | tee results/bench-million.md
+	$(BIN)/python -m benchmarks.scale | tee results/bench-scale.md
 
 gpu: $(VENV)/.test  ## check and measure everything on a CUDA card in 8 minutes; evidence goes to results/gpu-CARD-DATE
 	$(BIN)/python -m benchmarks.gpu $(ARGS)

@@ -20,6 +20,7 @@ import psutil
 import aabench
 from aabench.runs.door import measure
 from aabench.runs.request import Request
+from aabench.runs.sweeping import Unobserved
 from aabench.runs.task import Outcome, Task
 
 QUICK = (
@@ -31,7 +32,7 @@ QUICK = (
 REPEATS = 7
 
 
-class Watch:
+class Watch(Unobserved):
     """An observer that notes when each task was handed out and when its outcome was on disk."""
 
     def __init__(self) -> None:
@@ -40,9 +41,6 @@ class Watch:
         self.resident: list[tuple[int, int, int]] = []
         self._begun = self._processor_begun = 0.0
         self._process = psutil.Process()
-
-    def planned(self, tasks: int, done: int) -> None:
-        """Nothing to note."""
 
     def started(self, task: Task) -> None:
         """Note the time."""

@@ -109,7 +109,18 @@ COLUMNS: tuple[Column, ...] = (
         ("compile", "switch", "", "whether torch.compile wrapped the layer"),
         ("memory_format", "text", "", "layout of input and weights"),
         ("optimizer", "text", "", "optimiser of a train step"),
-        ("device", "text", "", "device the case ran on"),
+        (
+            "device",
+            "text",
+            "",
+            "device the case ran on; on a cluster with the node's name before it",
+        ),
+        (
+            "device_name",
+            "text",
+            "",
+            "the card's name, or the processor's with its threads; empty of predictions",
+        ),
         ("key", "text", "", "content hash of the case; equal cases are measured once and share it"),
     ),
     *_group(

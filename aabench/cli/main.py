@@ -20,6 +20,7 @@ from aabench.cli import (
     report,
     sweep,
 )
+from aabench.cli.run_flags import SweepCommand
 from aabench.errors import EXIT_INTERRUPTED, AabenchError
 
 app = typer.Typer(
@@ -48,7 +49,7 @@ def _options(
     """Options of aabench itself."""
 
 
-app.command("sweep")(sweep.sweep_command)
+app.command("sweep", cls=SweepCommand)(sweep.sweep_command)
 app.command("layer")(layer.layer_command)
 app.command("fit")(fit.fit_command)
 app.command("network")(network.network_command)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aabench.cli.axis_flags import with_axis_flags
-from aabench.cli.card_flags import PANEL, Arch, Gpu, Vram, card_target
+from aabench.cli.card_flags import Arch, Gpu, Vram, card_target
 from aabench.cli.epoch_flags import Epochs, Images
 from aabench.cli.output import OutputFormat, show_results
+from aabench.cli.predict_flags import Jobs, Parquet, Predict, check_jobs, kept_as
+from aabench.cli.run_flags import (
+    Device,
+    Isolate,
+    MinKeyDepthPerHead,
+    Ray,
+    Rounds,
+    SecondsPerCase,
+    Seed,
+    Timeout,
+)
+from aabench.cli.target_flags import Again, DryRun, Format, Out, Retry, Yes
 from aabench.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from aabench.cost.target import Target
     from aabench.runs.request import Request
 
 DEFAULT_PROFILE = "quick"
@@ -33,107 +43,28 @@ def sweep_command(
         ),
     ] = None,
     axes: dict[str, str | None],
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, cpu, cuda or cuda:N. (default: auto)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
-    seconds_per_case: Annotated[
-        float | None,
-        typer.Option(
-            help="Sampling time of a case in seconds, shared by the rounds. (default: 1.5 on the CPU, "
-            "3 on CUDA)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
-    rounds: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the shuffled cases. (default: 2)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds after which one round of a case is given up. (default: 600)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Of the order and the inputs. (default: 0)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
-    isolate: Annotated[
-        bool,
-        typer.Option("--isolate", help="A fresh process for every case.", rich_help_panel="Run"),
-    ] = False,
-    min_key_depth_per_head: Annotated[
-        int | None,
-        typer.Option(
-            help="Floor on dk / heads when dk comes from kappa. (default: 0; published networks: 20)",
-            rich_help_panel="Run",
-            show_default=False,
-        ),
-    ] = None,
+    device: Device = None,
+    ray: Ray = None,
+    seconds_per_case: SecondsPerCase = None,
+    rounds: Rounds = None,
+    timeout: Timeout = None,
+    seed: Seed = None,
+    isolate: Isolate = False,
+    min_key_depth_per_head: MinKeyDepthPerHead = None,
     epochs: Epochs = None,
     images: Images = None,
-    predict: Annotated[
-        bool,
-        typer.Option(
-            "--predict",
-            help="Predict every case and run none; files only with --out.",
-            rich_help_panel=PANEL,
-        ),
-    ] = False,
+    predict: Predict = False,
     gpu: Gpu = None,
     vram: Vram = None,
     arch: Arch = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder. (default: results/NAME-HASH, the same for the same command)",
-            rich_help_panel="Output",
-            show_default=False,
-        ),
-    ] = None,
-    format: Annotated[
-        OutputFormat, typer.Option(help="What goes to standard output.", rich_help_panel="Output")
-    ] = OutputFormat.table,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Show the cases and the estimated time; run nothing.",
-            rich_help_panel="Safety",
-        ),
-    ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option("--yes", help="Measure more than a million cases.", rich_help_panel="Safety"),
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again", help="Put an earlier run aside and start anew.", rich_help_panel="Safety"
-        ),
-    ] = False,
-    retry: Annotated[
-        bool,
-        typer.Option(
-            "--retry", help="Measure again what crashed or timed out.", rich_help_panel="Safety"
-        ),
-    ] = False,
+    jobs: Jobs = None,
+    parquet: Parquet = False,
+    out: Out = None,
+    format: Format = OutputFormat.table,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    again: Again = False,
+    retry: Retry = False,
 ) -> None:
     """Measure every combination of the axes' values, and keep every row.
 
@@ -144,6 +75,7 @@ def sweep_command(
     --mode infer,train --out results/mine
     """
     from aabench.cli.planning import show_plan
+    from aabench.cli.predicting import show_prediction
     from aabench.runs.request import Request
     from aabench.runs.training_time import images_to_train
 
@@ -161,25 +93,18 @@ def sweep_command(
     trained = images_to_train(epochs, images)
     card = card_target(gpu, vram, arch)
     runs_nothing = dry_run or predict or card is not None
+    predicts = runs_nothing and not dry_run
+    check_jobs(jobs, predicts=predicts)
+    kept = kept_as(parquet=parquet, predicts=predicts, has_folder=out is not None)
     request = Request.of(
-        named, axes, settings, out=out, again=again, retry=retry, yes=yes or runs_nothing
+        named, axes, settings, out=out, again=again, retry=retry, yes=yes or runs_nothing, ray=ray
     )
     if dry_run:
         show_plan(request, format)
     elif runs_nothing:
-        _predict(request, card, format, keep=out is not None)
+        show_prediction(request, card, format, keep=kept, jobs=jobs)
     else:
         _run(request, format, trained)
-
-
-def _predict(request: Request, card: Target | None, format: OutputFormat, *, keep: bool) -> None:
-    """Print, and with ``--out`` write, what every case is predicted to cost."""
-    from aabench.cli.planning import facts_for
-    from aabench.runs.predicted_run import predicted_run
-    from aabench.runs.predicting import target_of
-
-    target = card or target_of(facts_for(request))
-    show_results(predicted_run(request, target, keep=keep), format)
 
 
 def _run(request: Request, format: OutputFormat, trained: float | None) -> None:

@@ -46,12 +46,25 @@ class ProgressObserver:
     def started(self, task: Task) -> None:
         """Show what is running."""
         if self._bar is not None:
-            self._bar.started(case_text(task.case))
+            self._bar.started(case_text(task.case), task.place)
 
     def finished(self, task: Task, outcome: Outcome) -> None:
         """Count it, and name it if it failed."""
         if self._bar is not None:
-            self._bar.finished(outcome.status, outcome.reason)
+            self._bar.finished(outcome.status, outcome.reason, task.place)
+
+    def lost(self, place: str, reason: str) -> None:
+        """Say which place is gone, and why."""
+        if self._bar is not None:
+            self._bar.left(place)
+        self.message(f"{place} is lost, and its case runs elsewhere: {reason}")
+
+    def message(self, text: str) -> None:
+        """Say something beside the progress."""
+        if self._bar is not None:
+            self._bar.message(text)
+        else:
+            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def close(self) -> None:
         """Take the bar down."""

@@ -33,6 +33,16 @@ FIELDS = {
 }
 """Fields that two environments must agree on, and what they are called."""
 
+HARDWARE = {
+    "cpu",
+    "cpu_capability",
+    "usable_cores",
+    "governor",
+    "torch_threads",
+    "torch_interop_threads",
+}
+"""Of these, what is of the machine rather than of the software on it."""
+
 GPU_FIELDS = {
     "name": "name",
     "driver": "driver",
@@ -94,6 +104,17 @@ def differences(first: Mapping[str, object], second: Mapping[str, object]) -> li
         if _differ(name, first.get(name), second.get(name))
     ]
     return found + _variable_differences(first, second) + _gpu_differences(first, second)
+
+
+def software_differences(
+    first: Mapping[str, object], second: Mapping[str, object]
+) -> list[Difference]:
+    """What two machines of one run must agree on: all but the machines themselves."""
+    return [
+        Difference(label, first[name], second[name])
+        for name, label in FIELDS.items()
+        if name not in HARDWARE and _differ(name, first.get(name), second.get(name))
+    ] + _variable_differences(first, second)
 
 
 def _differ(name: str, first: object, second: object) -> bool:

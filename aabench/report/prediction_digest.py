@@ -96,7 +96,7 @@ def digest_table(
 
     Args:
         digest: of all rows.
-        attrs: ``name``, ``device`` and perhaps ``folder``, as of a frame of results.
+        attrs: ``name``, ``device`` and perhaps ``folder`` and ``table``, the name of its file.
         width: terminal cells per line.
     """
     return Group(*_parts(digest, attrs, width))
@@ -115,7 +115,7 @@ def _parts(
         yield case_table(Results.of(digest.first, width))[0]
         everything = "--format csv"
         if attrs.get("folder"):
-            everything = f"{attrs['folder']}/results.csv"
+            everything = f"{attrs['folder']}/{attrs.get('table', 'results.csv')}"
         hint = f"{digest.rows - len(digest.first):,} more rows; all of them: {everything}"
         yield from prose(hint, width, style="dim")
     yield from _reasons(digest, width)

@@ -16,7 +16,7 @@ from aabench.cases.ceilings import Ceilings
 from aabench.cost.calibration import Calibration, MeasuredCase
 from aabench.measuring.calibration.ceilings import Sizes, measure_ceilings
 from aabench.measuring.cuda_device import CudaDevice
-from aabench.runs.executor import OneWorker
+from aabench.runs.executor import InOrder, OneWorker
 from aabench.runs.settings import RunSettings
 from aabench.runs.task import Outcome, Task
 
@@ -173,7 +173,9 @@ def _measured(
             yield task
 
     try:
-        for task, outcome in executor.run(in_time(), lambda task: observer.started(task.case)):
+        for task, outcome in executor.run(
+            InOrder(in_time()), lambda task: observer.started(task.case)
+        ):
             observer.finished(task.case, outcome)
             if outcome.status == "ok":
                 found.append(_measured_case(task.case, outcome))

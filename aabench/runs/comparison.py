@@ -23,7 +23,9 @@ BOTH, ONLY_A, ONLY_B = "both", "A", "B"
 """Which of the runs a case is in."""
 
 CASE_COLUMNS = tuple(
-    column.name for column in COLUMNS if column.group == "case" and column.name != "device"
+    column.name
+    for column in COLUMNS
+    if column.group == "case" and not column.name.startswith("device")
 )
 """What tells cases apart, the key included."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aabench.errors import RunError
-from aabench.runs.executor import OneWorker
+from aabench.runs.executor_choice import executor_for
 from aabench.runs.reading import write_table
 from aabench.runs.request import Request
 from aabench.runs.sweeping import Observer, Sweep, Unobserved
@@ -29,6 +29,7 @@ def sweep(
     timeout: float | None = None,
     seed: int | None = None,
     isolate: bool | None = None,
+    ray: str | None = None,
     min_key_depth_per_head: int | None = None,
     **axes: Any,
 ) -> pd.DataFrame:
@@ -46,12 +47,15 @@ def sweep(
         again: put an earlier run in that folder aside.
         retry: measure again what crashed or timed out.
         yes: measure more than a million cases.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``cuda:0,cuda:2`` or ``all`` cards, each with a
+            worker of its own.
         seconds_per_case: sampling time of a case in seconds.
         rounds: passes over the shuffled list of cases.
         timeout: seconds after which one round of a case is given up.
         seed: of the order of cases and of their inputs.
         isolate: a fresh process for every case.
+        ray: run on a Ray cluster: its address, ``auto`` for the one of this machine, ``local`` for
+            one that is started for this call.
         min_key_depth_per_head: floor on dk / heads when dk comes from kappa.
         **axes: values of the axes.
 
@@ -71,13 +75,15 @@ def sweep(
         "isolate": isolate,
         "min_key_depth_per_head": min_key_depth_per_head,
     }
-    request = Request.of(profile, axes, settings, out=out, again=again, retry=retry, yes=yes)
+    request = Request.of(
+        profile, axes, settings, out=out, again=again, retry=retry, yes=yes, ray=ray
+    )
     return measure(request, Unobserved())
 
 
 def measure(request: Request, observer: Observer) -> pd.DataFrame:
     """Run a request to its end, and leave a table even when it is cut short."""
-    executor = OneWorker(request.settings, request.grid.outside_code)
+    executor = executor_for(request, observer.message)
     run = Sweep(request, executor, observer)
     try:
         run.run()

@@ -54,7 +54,7 @@ def execute(task: Task) -> Outcome:
         figures=finite(figures),
         samples_s=readings.samples_s if status == "ok" else [],
         warnings=[str(remark) for remark in readings.remarks],
-        device=task.device,
+        device=task.where,
         phases_s=phases.seconds,
         tainted=tainted,
     )

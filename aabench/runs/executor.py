@@ -5,30 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from aabench.runs.dispatch import Tasks
+from aabench.runs.place import Place
+from aabench.runs.post import Post
 from aabench.runs.settings import RunSettings
 from aabench.runs.task import Outcome, Task
-from aabench.runs.worker_process import WorkerProcess
-
-TASKS_PER_WORKER = 50
-"""A worker is replaced after this many tasks, so that what one leaks or fragments cannot add up."""
 
 
 class Executor(Protocol):
     """Runs tasks and hands back what became of each, in whatever order they finish."""
 
-    def greeting(self) -> dict[str, Any]:
-        """Device facts and environment of where the tasks will run."""
+    def places(self) -> Sequence[Place]:
+        """Where the tasks will run; at least one place."""
         ...
 
-    def run(
-        self, tasks: Iterable[Task], started: Callable[[Task], None]
-    ) -> Iterator[tuple[Task, Outcome]]:
-        """Run tasks, taken one by one when there is room for them."""
+    def run(self, tasks: Tasks, started: Callable[[Task], None]) -> Iterator[tuple[Task, Outcome]]:
+        """Run tasks, taken one by one when a place is free."""
         ...
 
     def close(self) -> None:
         """End all workers, now."""
         ...
+
+
+class InOrder:
+    """Tasks that any place may run, in the order in which they come."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+
+    def take(self, place: Place) -> Task | None:
+        """The next one."""
+        return next(self._tasks, None)
+
+    def lose(self, place: Place, reason: str) -> None:
+        """What was lost with a place is left out."""
+
+    def regain(self, place: Place) -> None:
+        """Nothing to do: all places are alike."""
 
 
 class OneWorker:
@@ -40,38 +54,26 @@ class OneWorker:
     """
 
     def __init__(self, settings: RunSettings, outside_code: Sequence[str] = ()) -> None:
-        self._settings = settings
-        self._outside_code = outside_code
-        self._worker: WorkerProcess | None = None
+        self._post = Post(settings, settings.device, outside_code)
+        self._place: Place | None = None
 
     def greeting(self) -> dict[str, Any]:
         """Device facts and environment, from the worker itself."""
-        return self._ready_worker().greeting
+        return self._post.greeting()
 
-    def run(
-        self, tasks: Iterable[Task], started: Callable[[Task], None]
-    ) -> Iterator[tuple[Task, Outcome]]:
+    def places(self) -> Sequence[Place]:
+        """The one place there is."""
+        if self._place is None:
+            self._place = Place.of_greeting(self.greeting())
+        return (self._place,)
+
+    def run(self, tasks: Tasks, started: Callable[[Task], None]) -> Iterator[tuple[Task, Outcome]]:
         """Run the tasks in order."""
-        for task in tasks:
+        (place,) = self.places()
+        while (task := tasks.take(place)) is not None:
             started(task)
-            worker = self._ready_worker()
-            outcome = worker.run(task, self._settings.timeout)
-            if outcome.tainted:
-                self.close()
-            elif self._settings.isolate or worker.tasks_done >= TASKS_PER_WORKER:
-                worker.close()
-                self._worker = None
-            yield task, outcome
+            yield task, self._post.run(task)
 
     def close(self) -> None:
         """Kill the worker, whatever it is doing."""
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
-
-    def _ready_worker(self) -> WorkerProcess:
-        if self._worker is not None and not self._worker.alive:
-            self.close()  # it died between two tasks: neither of them is to blame
-        if self._worker is None:
-            self._worker = WorkerProcess(self._settings.device, self._outside_code)
-        return self._worker
+        self._post.close()

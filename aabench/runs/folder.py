@@ -25,6 +25,9 @@ MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, SEAL = (
     "results.sealed",
 )
 
+PARQUET = "results.parquet"
+"""Stands in for the table of a prediction that was asked for as Parquet."""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -247,7 +250,7 @@ class RunFolder:
     def discard(self) -> None:
         """Move an earlier run out of the way: its files stay beside the new ones, with its time."""
         stamp = time.strftime("%Y%m%dT%H%M%S")
-        for name in (MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, SEAL):
+        for name in (MANIFEST, ENVIRONMENT, ROWS, SAMPLES, TABLE, PARQUET, SEAL):
             path = self.path / name
             if path.exists():
                 path.rename(path.with_name(f"{name}.before-{stamp}"))

@@ -11,12 +11,16 @@ import torch
 from aabench.cases.catalogue import import_attribute
 from aabench.errors import UsageError
 from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.settings import ALL
 
 
 def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
-    """Resolve ``auto``, import what the grid names of other people's code, describe the machine.
+    """Resolve ``auto`` and ``all``, import what the grid names of other people's code, describe the machine.
 
     A device that does not exist and code that cannot be imported are an ``error``.
+
+    Returns:
+        ``devices``, the facts of each; ``device``, those of the first; ``environment``.
     """
     from aabench.measuring.environment import describe_environment
 
@@ -24,12 +28,12 @@ def hello(device: str, outside_code: list[str]) -> dict[str, Any]:
         for target in outside_code:
             if not callable(import_attribute(target)):
                 raise UsageError(f"{target} cannot be called", instead="name a function or class")
-        facts = device_facts(device)
+        found = [device_facts(each) for each in _each_device(device)]
     except UsageError as error:
         return {"error": str(error)}
     environment = describe_environment()
-    facts = _named(facts, environment)
-    return {"device": facts.to_dict(), "environment": environment}
+    devices = [_named(facts, environment).to_dict() for facts in found]
+    return {"device": devices[0], "devices": devices, "environment": environment}
 
 
 def facts_here(device: str) -> DeviceFacts:
@@ -50,13 +54,34 @@ def _named(facts: DeviceFacts, environment: dict[str, Any]) -> DeviceFacts:
     return replace(facts, name=str(environment["cpu"] or facts.name))
 
 
+def _each_device(device: str) -> list[str]:
+    """The devices that ``--device`` names, one by one.
+
+    Raises:
+        UsageError: ``all`` of none.
+    """
+    if device != ALL:
+        return device.split(",")
+    count = _cuda_devices()
+    if not count:
+        raise UsageError(
+            "--device all: this machine has no CUDA device",
+            instead="take --device cpu; CPU cases take turns, as they would disturb each other",
+        )
+    return [f"cuda:{number}" for number in range(count)]
+
+
+def _cuda_devices() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def device_facts(device: str) -> DeviceFacts:
     """The facts of a device that exists.
 
     Raises:
         UsageError: it does not.
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _cuda_devices()
     if device == "auto":
         device = "cuda:0" if count else "cpu"
     if device == "cpu":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aabench.cases.case import Case
@@ -33,10 +31,18 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows in grid order and the different cases behind them, baselines included."""
+    """Rows in grid order and the different cases behind them, baselines included.
+
+    Attributes:
+        rows: in grid order.
+        cases: by key.
+        groups: by key, the key of the plain case that a case is compared with, or its own: cases of one
+            group are divided by each other, and have to be measured by one device.
+    """
 
     rows: list[PlannedRow] = field(default_factory=list)
     cases: dict[str, Case] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, grid: Grid, facts: DeviceFacts) -> Plan:
@@ -51,12 +57,6 @@ class Plan:
         """The rows that are no layers."""
         return [row for row in self.rows if not row.key]
 
-    def order(self, seed: int, round_number: int) -> Iterator[tuple[str, Case]]:
-        """The cases of one round, shuffled so that drift of the machine hits all forms alike."""
-        keys = list(self.cases)
-        random.Random(f"{seed}/{round_number}").shuffle(keys)
-        return ((key, self.cases[key]) for key in keys)
-
     def _add(self, entry: Entry, facts: DeviceFacts) -> None:
         if entry.problem:
             self.rows.append(PlannedRow(entry, entry.case, "", "", entry.notes))
@@ -69,4 +69,6 @@ class Plan:
             plain = case.plain()
             plain_key = plain.key
             self.cases.setdefault(plain_key, plain)
+            self.groups.setdefault(plain_key, plain_key)
+        self.groups.setdefault(key, plain_key or key)
         self.rows.append(PlannedRow(entry, case, key, plain_key, entry.notes + notes))

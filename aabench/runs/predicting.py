@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aabench.cases.card import Card, chosen_card
@@ -10,12 +12,16 @@ from aabench.cases.grid import Grid
 from aabench.cost.target import Target
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.in_order import batched, in_order
 from aabench.runs.plan import Plan
 from aabench.runs.prediction import closed_form_figures, predicted_row
 from aabench.runs.table import table_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CASES_AT_A_TIME = 8
+"""Neighbouring cases are often of one network, which a process then builds once."""
 
 
 def predict(
@@ -58,22 +64,68 @@ def predict(
     return predicted_table(grid, Target(device.partition(":")[0], threads=threads))
 
 
-def predicted_table(grid: Grid, target: Target) -> pd.DataFrame:
-    """The table of ``predict`` for a grid and a target that are already there."""
-    if not grid.of_networks and grid.axes["layer"] == (AUGMENTED,):
+def predicted_table(
+    grid: Grid,
+    target: Target,
+    *,
+    jobs: int = 1,
+    observer: TraceObserver | None = None,
+) -> pd.DataFrame:
+    """The table of ``predict`` for a grid and a target that are already there.
+
+    Args:
+        grid: of layers or networks.
+        target: the device.
+        jobs: processes that trace networks; closed forms take no time.
+        observer: is told how many cases are traced.
+    """
+    if has_closed_forms(grid):
         from aabench.cost.prediction import predict_grid
 
         return predict_grid(grid, target)
     plan = Plan.of(grid, facts_of(target))
     figures = closed_form_figures(plan.cases, target)
-    traced = {
-        key: traced_row(case, target) for key, case in plan.cases.items() if key not in figures
-    }
+    untold = {key: case for key, case in plan.cases.items() if key not in figures}
+    traced = _traced(untold, target, jobs, observer or TraceObserver())
     rows = {
         key: predicted_row(case, {**figures.get(key, {}), **traced.get(key, {})}, target)
         for key, case in plan.cases.items()
     }
     return table_of(plan, rows)
+
+
+def has_closed_forms(grid: Grid) -> bool:
+    """Whether all of a grid is predicted by closed forms, in columns and without a trace."""
+    return not grid.of_networks and grid.axes["layer"] == (AUGMENTED,)
+
+
+class TraceObserver:
+    """Is told how a prediction by traces goes on; this one does not listen."""
+
+    def planned(self, cases: int) -> None:
+        """So many cases are to be traced."""
+
+    def advanced(self, cases: int) -> None:
+        """So many more are."""
+
+
+def _traced(
+    cases: Mapping[str, Case], target: Target, jobs: int, observer: TraceObserver
+) -> dict[str, dict[str, Any]]:
+    """The traced columns of cases by key, several cases at once."""
+    observer.planned(len(cases))
+    found: dict[str, dict[str, Any]] = {}
+    keys = list(cases)
+    size = max(1, min(CASES_AT_A_TIME, len(keys) // max(jobs, 1)))
+    function = partial(_traced_rows, target=target)
+    for rows in in_order(function, batched(cases.values(), size), min(jobs, len(keys) or 1)):
+        found.update(zip(keys[len(found) :], rows, strict=False))
+        observer.advanced(len(rows))
+    return found
+
+
+def _traced_rows(cases: list[Case], target: Target) -> list[dict[str, Any]]:
+    return [traced_row(case, target) for case in cases]
 
 
 def traced_row(case: Case, target: Target) -> dict[str, Any]:

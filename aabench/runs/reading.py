@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aabench.cases.columns import COLUMN_NAMES, DTYPES
 from aabench.errors import RunError, UsageError
 from aabench.runs.device_facts import UNKNOWN_DEVICE, DeviceFacts
-from aabench.runs.folder import ROWS, TABLE, Manifest, Record, RunFolder
+from aabench.runs.folder import PARQUET, ROWS, TABLE, Manifest, Record, RunFolder
 from aabench.runs.ledger import Ledger
 from aabench.runs.plan import Plan
 from aabench.runs.run_environment import devices_in
@@ -96,6 +96,11 @@ def _stored_table(folder: RunFolder, manifest: Manifest) -> pd.DataFrame | None:
     is_prediction = manifest.predicted_for is not None
     if not is_prediction and not folder.is_sealed:
         return None
+    parquet = folder.path / PARQUET
+    if is_prediction and parquet.exists():
+        import pandas as pd
+
+        return typed(pd.read_parquet(parquet).reindex(columns=list(COLUMN_NAMES)))
     if not (folder.path / TABLE).exists():
         raise UsageError(
             f"{folder.path} was to hold a prediction, which was cut short",

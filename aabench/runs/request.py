@@ -31,6 +31,8 @@ class Request:
         folder: where the rows go.
         again: put an earlier run in this folder aside and start anew.
         retry: measure again what crashed or timed out.
+        ray: the address of the Ray cluster to run on, ``local`` for one of this machine alone; None
+            for no cluster. Where a run is measured is no part of what it is: it can go on elsewhere.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Request:
     folder: Path
     again: bool = False
     retry: bool = False
+    ray: str | None = None
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class Request:
         again: bool = False,
         retry: bool = False,
         yes: bool = False,
+        ray: str | None = None,
     ) -> Request:
         """A request from a profile's name or path and from what overrides it.
 
@@ -76,7 +80,7 @@ class Request:
         _check_size(grid, yes)
         _check_possible(grid)
         folder = Path(out) if out is not None else _default_folder(name, grid, run_settings)
-        return cls(name, grid, run_settings, folder, again, retry)
+        return cls(name, grid, run_settings, folder, again, retry, ray)
 
 
 def _check_size(grid: Grid, yes: bool) -> None:

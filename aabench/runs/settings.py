@@ -15,7 +15,13 @@ SECONDS_PER_CASE = {"cpu": 1.5, "cuda": 3.0}
 ENOUGH_SAMPLES = 10
 """Samples below which a median is doubtful."""
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+ALL = "all"
+"""Every CUDA device that torch sees."""
+
+KNOWN_DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:0,cuda:1", ALL)
+"""What ``--device`` takes, by example."""
+
+_DEVICE = re.compile(r"auto|all|cpu|cuda(:\d+)?|cuda:\d+(,cuda:\d+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,8 @@ class RunSettings:
     """How a grid is measured.
 
     Attributes:
-        device: ``auto`` (the first CUDA device if there is one, else the CPU), ``cpu``, ``cuda:N``.
+        device: ``auto`` (the first CUDA device if there is one, else the CPU), ``cpu``, ``cuda:N``,
+            ``cuda:0,cuda:2`` or ``all`` CUDA devices, one worker each.
         seconds_per_case: sampling time of a case, shared between the rounds; None: by device.
         rounds: passes over the shuffled list of cases.
         timeout: seconds after which the round of one case is given up.
@@ -69,6 +76,11 @@ class RunSettings:
         return asdict(self)
 
     @property
+    def has_several_devices(self) -> bool:
+        """Whether it may be more than one."""
+        return self.device == ALL or "," in self.device
+
+    @property
     def samples_per_round(self) -> int:
         """Samples to aim for in one round, so that all rounds together have enough."""
         return -(-ENOUGH_SAMPLES // self.rounds)
@@ -80,8 +92,17 @@ class RunSettings:
 
 
 def _check_device(device: object) -> None:
+    if isinstance(device, str) and "," in device and {"auto", ALL, "cpu"} & set(device.split(",")):
+        raise UsageError(
+            "--device: only CUDA devices can be listed: cases on the CPU would disturb all others",
+            got=device,
+            allowed="cpu alone, cuda:0,cuda:1 or all",
+        )
     if not isinstance(device, str) or not _DEVICE.fullmatch(device):
-        raise UnknownName("device", str(device), ["auto", "cpu", "cuda", "cuda:0"])
+        raise UnknownName("device", str(device), KNOWN_DEVICES)
+    names = device.split(",")
+    if len(set(names)) < len(names):
+        raise UsageError("--device: a device is listed twice", got=device)
 
 
 def _check_number(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from aabench.errors import UsageError
-from aabench.measuring.comparability import environment_differences
 from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.due_tasks import DueTasks, Predicted
 from aabench.runs.executor import Executor
 from aabench.runs.folder import Manifest, RunFolder
 from aabench.runs.ledger import Ledger
 from aabench.runs.lock import FolderLock
+from aabench.runs.place import Place
+from aabench.runs.places_choice import check_one_choice
 from aabench.runs.plan import Plan
 from aabench.runs.pooling import pooled_figures
 from aabench.runs.predicting import target_of
 from aabench.runs.prediction import closed_form_figures, counts_remark
 from aabench.runs.request import Request
+from aabench.runs.run_environment import check_same_software, settle_environment
 from aabench.runs.settings import RunSettings
-from aabench.runs.skipping import too_large_here
 from aabench.runs.task import Outcome, Task
 
 
@@ -39,6 +41,14 @@ class Observer(Protocol):
         """A task's outcome is on disk."""
         ...
 
+    def lost(self, place: str, reason: str) -> None:
+        """A place is gone; what it was doing runs elsewhere."""
+        ...
+
+    def message(self, text: str) -> None:
+        """Something that whoever watches should know."""
+        ...
+
 
 class Unobserved:
     """The observer of somebody who does not look."""
@@ -50,6 +60,12 @@ class Unobserved:
         """Nothing to do."""
 
     def finished(self, task: Task, outcome: Outcome) -> None:
+        """Nothing to do."""
+
+    def lost(self, place: str, reason: str) -> None:
+        """Nothing to do."""
+
+    def message(self, text: str) -> None:
         """Nothing to do."""
 
 
@@ -68,7 +84,8 @@ class Sweep:
         self._observer = observer
         self._folder = RunFolder(request.folder)
         self._ledger = Ledger()
-        self._predicted: dict[str, dict[str, Any]] = {}
+        self._places: dict[str, Place] = {}
+        self._predicted: dict[DeviceFacts, Predicted] = {}
         self.has_begun = False
 
     def run(self) -> bool:
@@ -84,22 +101,32 @@ class Sweep:
         path = self._request.folder
         check_folder(self._request)
         if not path.is_dir():
-            self._executor.greeting()  # a device that is not there is said before a folder is made
+            self._executor.places()  # a device that is not there is said before a folder is made
             make_folder(path)
         with FolderLock(path):
-            greeting = self._executor.greeting()
-            facts = DeviceFacts.from_dict(greeting["device"])
-            plan = Plan.of(self._request.grid, facts)
-            # Sizes that overflow are found here, before anything is written.
-            self._predicted = closed_form_figures(plan.cases, target_of(facts))
+            places = self._executor.places()
+            plan = self._planned(places)
             if self._request.again:
                 self._folder.discard()
             self._prepare_manifest()
-            self._check_environment(greeting)
+            settle_environment(self._folder, places)
             self.has_begun = True
             for record in self._folder.records():
                 self._ledger.enter(record)
-            return self._measure(plan, facts)
+            return self._measure(plan, places)
+
+    def _planned(self, places: Sequence[Place]) -> Plan:
+        """The plan for some places; what is wrong with any of it is found before anything is written."""
+        grid = self._request.grid
+        check_same_software(places)
+        check_one_choice(grid, places)
+        plan = Plan.of(grid, places[0].facts)
+        for place in places:
+            self._places[place.label] = place
+            model = _model(place)
+            if model not in self._predicted:
+                self._predicted[model] = closed_form_figures(plan.cases, target_of(place.facts))
+        return plan
 
     def _prepare_manifest(self) -> None:
         from aabench import __version__
@@ -110,84 +137,63 @@ class Sweep:
             return
         check_same_run(self._folder.manifest(), request)
 
-    def _check_environment(self, greeting: dict[str, Any]) -> None:
-        environment = {"device": greeting["device"], **greeting["environment"]}
-        stored = self._folder.environment()
-        if stored is None:
-            self._folder.write_environment(environment)
-            return
-        differences = environment_differences(stored, environment)
-        if differences:
-            raise UsageError(
-                f"{self._folder.path} was begun in another environment",
-                got="; ".join(differences[:6]),
-                instead="give another --out folder, or --again to start anew",
-            )
-
-    def _measure(self, plan: Plan, facts: DeviceFacts) -> bool:
-        rounds = self._request.settings.rounds
-        due = sum(self._is_due(key, number) for key in plan.cases for number in range(rounds))
-        total = len(plan.cases) * rounds
+    def _measure(self, plan: Plan, places: Sequence[Place]) -> bool:
+        settings = self._request.settings
+        tasks = DueTasks(
+            plan,
+            settings,
+            self._ledger,
+            retry=self._request.retry,
+            predicted=self._predicted_at,
+            observer=self._observer,
+        )
+        due, total = tasks.count(), len(plan.cases) * settings.rounds
         self._observer.planned(total, total - due)
         if not due:
             return False
-        for task, outcome in self._executor.run(self._tasks(plan, facts), self._observer.started):
+        tasks.open(places)
+        for task, outcome in self._executor.run(tasks, self._observer.started):
             self._store(task, outcome)
         return True
 
-    def _is_due(self, key: str, round_number: int) -> bool:
-        return self._ledger.is_due(key, round_number, retry=self._request.retry)
-
-    def _tasks(self, plan: Plan, facts: DeviceFacts) -> Iterator[Task]:
-        """What to measure next; a case that failed in an earlier round is not tried again."""
-        settings = self._request.settings
-        for number in range(settings.rounds):
-            for key, case in plan.order(settings.seed, number):
-                if not self._is_due(key, number):
-                    continue
-                task = Task(
-                    case=case,
-                    round=number,
-                    device=facts.device,
-                    seconds=settings.seconds_per_round(facts.type),
-                    enough_samples=settings.samples_per_round,
-                    seed=settings.seed,
-                    attempt=self._ledger.attempt(key, number),
-                )
-                reason = self._too_large(key, facts)
-                if reason is None:
-                    yield task
-                else:
-                    self._store(task, Outcome("skipped", reason, device=facts.device))
-
-    def _too_large(self, key: str, facts: DeviceFacts) -> str | None:
-        """Why a CPU case must not run here: a CUDA card refuses by itself, a host starts swapping."""
-        needed = self._predicted.get(key, {}).get("predicted_peak_bytes")
-        if facts.type != "cpu" or needed is None:
-            return None
-        return too_large_here(needed)
+    def _predicted_at(self, place: Place) -> Predicted:
+        return self._predicted[_model(place)]
 
     def _store(self, task: Task, outcome: Outcome) -> None:
         """Put an outcome on disk, with what was predicted and what all rounds say together."""
-        key = task.case.key
-        figures = dict(outcome.figures)
+        key, place = task.case.key, self._places[task.where]
+        figures = {**outcome.figures, "device_name": place.kind}
         remarks: list[str] = []
         if task.round == 0:
-            figures = {**self._predicted.get(key, {}), **figures}
+            figures = {**self._predicted_at(place).get(key, {}), **figures}
             figures["counts_remark"] = counts_remark(task.case, figures)
         if outcome.samples_s:
             earlier = self._earlier_samples(key, task.round)
             pooled, remarks = pooled_figures(task.case, figures, [*earlier, outcome.samples_s])
             figures |= pooled
+            remarks += self._remarks_on_places(task)
         # Code under test may raise text of any shape; a row of a CSV is one line.
         reason = None if outcome.reason is None else " ".join(outcome.reason.split())
         stored = replace(outcome, reason=reason, figures=figures, sample_warnings=remarks)
         self._ledger.enter(self._folder.append(task, stored))
         self._observer.finished(task, stored)
 
+    def _remarks_on_places(self, task: Task) -> list[str]:
+        """What to say of a case that a place was lost with: its rounds ran on different devices."""
+        others = [name for name in self._ledger.devices(task.case.key) if name != task.where]
+        if not others or not self._ledger.earlier_samples(task.case.key, task.round):
+            return []
+        where = " and ".join([*others, task.where])
+        return [f"its rounds ran on {where} — --again measures them on one device"]
+
     def _earlier_samples(self, key: str, round_number: int) -> list[list[float]]:
         places = self._ledger.earlier_samples(key, round_number)
         return [samples for place in places if (samples := self._folder.samples(place))]
+
+
+def _model(place: Place) -> DeviceFacts:
+    """What predictions depend on: the device's model, not its number."""
+    return replace(place.facts, device=place.facts.type)
 
 
 def check_folder(request: Request) -> None:

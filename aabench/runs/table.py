@@ -9,6 +9,7 @@ from aabench.cases.case import Layer
 from aabench.cases.columns import COLUMN_NAMES, DTYPES
 from aabench.cases.network import SETTINGS, Network
 from aabench.runs.folder import Record
+from aabench.runs.ledger import is_other_kind
 from aabench.runs.plan import Plan, PlannedRow
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ def merge_records(records: Iterable[Record]) -> dict[str, Figures]:
 
     Later rounds add to earlier ones, so what only the first round read (memory, counts) stays and
     what the last one pooled over all rounds (latency) counts. A failure is the case's status, with
-    whatever was measured before it.
+    whatever was measured before it. A case that started over on another kind of device has no figures
+    of the first one.
     """
     merged: dict[str, Figures] = {}
     for record in records:
         figures = merged.setdefault(record.key, {"warnings": [], "sample_warnings": []})
         outcome = record.outcome
+        if is_other_kind(figures.get("device_name"), record.kind):
+            figures = merged[record.key] = {"warnings": [], "sample_warnings": []}
         figures.update(outcome.figures)
         figures["status"], figures["reason"] = outcome.status, outcome.reason
         figures["device"] = outcome.device
@@ -135,8 +139,16 @@ def _compare(row: Figures, plain: Figures | None) -> None:
             row[ratio] = ours / theirs
     if row.get("latency_ratio") and plain["sample_warnings"]:
         doubts = "; ".join(remark.partition(" — ")[0] for remark in plain["sample_warnings"])
-        remark = f"what it is compared with: {doubts} — doubt the ratio of times"
-        row["warnings"] = " | ".join(filter(None, [row["warnings"], remark]))
+        _warn(row, f"what it is compared with: {doubts} — doubt the ratio of times")
+    if row["device"] != plain["device"]:
+        _warn(
+            row,
+            f"what it is compared with ran on {plain['device']} — --again compares on one device",
+        )
+
+
+def _warn(row: Figures, remark: str) -> None:
+    row["warnings"] = " | ".join(filter(None, [row["warnings"], remark]))
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

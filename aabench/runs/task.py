@@ -20,6 +20,9 @@ class Task:
         enough_samples: samples to aim for in it.
         seed: of weights and inputs.
         attempt: 0, or how often this round was retried.
+        place: the device's name in the results, where that is another one than ``device``.
+        needed_bytes: what it is predicted to need of the host's memory; a CPU case that needs more than
+            there is, is not run. None where nobody knows, and on cards, which refuse by themselves.
     """
 
     case: Case
@@ -29,6 +32,13 @@ class Task:
     enough_samples: int
     seed: int
     attempt: int = 0
+    place: str = ""
+    needed_bytes: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What the results call the device."""
+        return self.place or self.device
 
     def to_dict(self) -> dict[str, Any]:
         """The task as JSON-ready values."""
@@ -51,7 +61,7 @@ class Outcome:
         samples_s: seconds per step, one per sample of this round.
         warnings: ``remark — remedy`` lines of this round.
         sample_warnings: the same of the samples of all rounds so far.
-        device: the device it ran on.
+        device: what the results call the device it ran on.
         phases_s: seconds by phase of the work.
         tainted: whether the worker should not measure anything else.
     """

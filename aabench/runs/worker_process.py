@@ -106,10 +106,14 @@ class WorkerProcess:
             return Outcome.from_dict(json.loads(line))
         return self._post_mortem(task, kills_before)
 
-    def kill(self) -> None:
-        """End the process and everything it started."""
+    def interrupt(self) -> None:
+        """End the process from another thread than the one that waits for its answer."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process and everything it started."""
+        self.interrupt()
         self._process.kill()
         self._process.wait()
         self._close()
@@ -200,7 +204,7 @@ class WorkerProcess:
 
 
 def _lost(task: Task, status: str, reason: str) -> Outcome:
-    return Outcome(status=status, reason=reason, device=task.device, tainted=True)
+    return Outcome(status=status, reason=reason, device=task.where, tainted=True)
 
 
 def _signal_name(number: int) -> str:

@@ -169,3 +169,14 @@ def test_more_places_than_a_terminal_has_lines_for_are_counted() -> None:
     lines = shown(progress, where)
     assert len(lines) == 1 + 16 + 1
     assert lines[-1] == "  and at 4 more places"
+
+
+def test_rows_that_come_by_the_thousand_are_counted_together() -> None:
+    clock, where = Clock(), console(terminal=False)
+    with SweepProgress(where, 4000, "quick", clock=clock) as progress:
+        for _ in range(4):
+            clock.forward(1)
+            progress.advanced(1000)
+    lines = text_of(where).splitlines()
+    assert lines[0] == "quick: 1,000/4,000  about 3 s left"
+    assert lines[-1] == "quick: 4,000/4,000  in 4 s"

@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 from aabench.errors import RunError, UsageError
-from aabench.runs import skipping
+from aabench.runs import post, skipping
+from aabench.runs.device_facts import DeviceFacts
+from aabench.runs.executor import OneWorker
 from aabench.runs.lock import FolderLock
+from aabench.runs.place import Place
 from aabench.runs.reading import load_run, write_table
 from aabench.runs.request import Request
 from aabench.runs.sweeping import Sweep, Unobserved
@@ -28,14 +31,12 @@ class MadeUp:
         self.fails_after = fails_after
         self.tasks = []
 
-    def greeting(self):
-        return {
-            "device": {"device": "cpu", "name": "a fine one", "capability": None},
-            "environment": self.environment,
-        }
+    def places(self):
+        return [Place("cpu", DeviceFacts("cpu", "a fine one"), self.environment)]
 
     def run(self, tasks, started):
-        for task in tasks:
+        (place,) = self.places()
+        while (task := tasks.take(place)) is not None:
             if self.fails_after is not None and len(self.tasks) >= self.fails_after:
                 raise RunError("the device is gone")
             started(task)
@@ -49,6 +50,23 @@ class MadeUp:
     def _ok(task):
         samples = [0.001 * (1 + task.round / 100)] * 6
         return Outcome("ok", figures={"params": 1}, samples_s=samples, device="cpu")
+
+
+class MadeUpWorker:
+    """A worker without a process, that runs small layers alone."""
+
+    alive, tasks_done = True, 0
+
+    def __init__(self, device, outside_code):
+        facts = {"device": device, "name": "a fine one", "capability": None}
+        self.greeting = {"device": facts, "environment": ENVIRONMENT}
+
+    def run(self, task, timeout):
+        assert task.case.layer.height == 4
+        return MadeUp._ok(task)
+
+    def kill(self):
+        pass
 
 
 def request(folder, *, axes=AXES, **changes):
@@ -144,14 +162,14 @@ def test_equal_cases_are_measured_once_and_shown_twice(tmp_path):
 
 def test_what_cannot_fit_is_skipped_with_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(skipping, "available_bytes", lambda: 1_000_000)
-    made = MadeUp()
-    frame = run(
-        made,
-        request(tmp_path, axes={**AXES, "resolution": [4, 64], "attention": "broadcast"}, rounds=1),
+    monkeypatch.setattr(post, "WorkerProcess", MadeUpWorker)
+    wanted = request(
+        tmp_path, axes={**AXES, "resolution": [4, 64], "attention": "broadcast"}, rounds=1
     )
+    frame = run(OneWorker(wanted.settings), wanted)
     assert list(frame["status"]) == ["ok", "skipped", "ok", "skipped"]
     assert "80% of the 1,000,000 bytes" in frame["reason"][1]
-    assert all(task.case.layer.height == 4 for task in made.tasks)
+    assert frame["predicted_peak_bytes"].notna().all()
 
 
 def test_a_second_sweep_into_the_same_folder_is_refused(tmp_path):

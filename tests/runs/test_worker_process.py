@@ -10,8 +10,8 @@ import pytest
 import aabench
 from aabench.cases.case import Case, Layer
 from aabench.errors import UsageError
-from aabench.runs import executor, worker_process
-from aabench.runs.executor import OneWorker
+from aabench.runs import post, worker_process
+from aabench.runs.executor import InOrder, OneWorker
 from aabench.runs.settings import RunSettings
 from aabench.runs.task import Task
 from aabench.runs.worker_process import WorkerProcess
@@ -36,11 +36,11 @@ def test_a_worker_that_takes_too_much_memory_is_stopped(monkeypatch):
 
 
 def test_one_worker_serves_many_tasks_and_is_replaced_in_time(monkeypatch):
-    monkeypatch.setattr(executor, "TASKS_PER_WORKER", 3)
+    monkeypatch.setattr(post, "TASKS_PER_WORKER", 3)
     crew = OneWorker(RunSettings(device="cpu"))
     pids = []
     for _, outcome in crew.run(
-        [task(batch=n) for n in range(1, 5)], lambda _: pids.append(pid(crew))
+        InOrder(task(batch=n) for n in range(1, 5)), lambda _: pids.append(pid(crew))
     ):
         assert outcome.status == "ok", outcome.reason
     crew.close()
@@ -51,17 +51,17 @@ def test_one_worker_serves_many_tasks_and_is_replaced_in_time(monkeypatch):
 
 def test_isolation_gives_every_task_a_worker_of_its_own():
     crew = OneWorker(RunSettings(device="cpu", isolate=True))
-    seen = [pid(crew) for _, outcome in crew.run([task(), task(batch=2)], started)]
+    seen = [pid(crew) for _, outcome in crew.run(InOrder([task(), task(batch=2)]), started)]
     assert seen == [0, 0]
 
 
 def test_a_worker_that_died_between_two_tasks_costs_neither():
     crew = OneWorker(RunSettings(device="cpu"))
     statuses = []
-    for _, outcome in crew.run([task(), task(batch=2)], started):
+    for _, outcome in crew.run(InOrder([task(), task(batch=2)]), started):
         statuses.append(outcome.status)
         os.kill(pid(crew), signal.SIGKILL)
-        crew._worker._process.wait()
+        crew._post.worker._process.wait()
     crew.close()
     assert statuses == ["ok", "ok"]
 
@@ -106,4 +106,4 @@ def test_leaks_do_not_reach_the_next_case(tmp_path):
 
 
 def pid(crew: OneWorker) -> int:
-    return 0 if crew._worker is None else crew._worker.pid
+    return 0 if crew._post.worker is None else crew._post.worker.pid
