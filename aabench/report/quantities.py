@@ -214,7 +214,7 @@ def with_spread(value: float, half_width: Number) -> tuple[str, str]:
         place -= 1
     if value:
         finest = _exponent(value, MOST_DIGITS) - (MOST_DIGITS - 1)
-        if half_width < 0.5 * 10.0**finest:
+        if half_width < 10.0**finest:
             return significant(value, MOST_DIGITS), ""
         place = max(place, finest)
     decimals = max(0, -place)

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -44,7 +45,7 @@ def commands_of(text: str) -> list[list[str]]:
     blocks = [code["text"] for code in _CODE.finditer(text) if code["language"] in ("", "console")]
     lines = [line for block in blocks for line in _PLAIN.findall(block)]
     words = [shlex.split(line.replace("\\\n", " "), comments=True) for line in lines]
-    return [each[1:] for each in words]
+    return [list(takewhile(lambda word: word not in (">", "|"), each[1:])) for each in words]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
