@@ -15,7 +15,6 @@ from types import ModuleType
 import pytest
 import torch
 import typer.main
-from click.exceptions import UsageError
 
 from aabench.cases.card import Card
 from aabench.cli.main import app
@@ -53,10 +52,7 @@ def test_every_command_is_understood(page: Path) -> None:
     group = typer.main.get_command(app)
     for name, *words in commands_of(page.read_text(encoding="utf-8")):
         command = group.commands[name]  # type: ignore[attr-defined]
-        try:
-            command.make_context(f"aabench {name}", [*words])
-        except UsageError as error:
-            pytest.fail(f"aabench {shlex.join([name, *words])}: {error.format_message()}")
+        command.make_context(f"aabench {name}", [*words])  # says what it does not understand
 
 
 def test_commands_are_found() -> None:
