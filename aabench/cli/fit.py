@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aabench.cases.axes import LAYER_AXES, NETWORK_AXES, STEP_AXES
+from aabench.cases.byte_size import parse_bytes
 from aabench.cli.axis_flags import with_axis_flags
 from aabench.cli.card_flags import Arch, Gpu, Vram
 from aabench.cli.output import OutputFormat, prepare_stdout
 from aabench.cli.page_flags import Html
+from aabench.cli.waiting import waiting
 from aabench.errors import EXIT_DONE, EXIT_NO, EXIT_UNSURE, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -164,8 +166,14 @@ def fit_command(
             got="both" if layer else "neither",
             instead="such as aabench fit aa-wrn28-10 --batch 128 --mode train --gpu t4-16gb",
         )
-    if emulate is not None and budget is not None:
-        raise UsageError("--emulate is a budget itself", instead="give --budget or --emulate")
+    if network == "":
+        raise UsageError("the network's name is empty", instead="see aabench list networks")
+    if emulate is not None:
+        parse_bytes(emulate, "--emulate")
+        if budget is not None:
+            raise UsageError("--emulate is a budget itself", instead="give --budget or --emulate")
+    if write is not None:
+        _check_target(write)
     where = {"budget": emulate or budget, "reserve": reserve, "extra": extra}
     where |= {"gpu": gpu, "vram": vram, "arch": arch, "device": device}
     given = {name: value for name, value in axes.items() if value is not None}
@@ -209,16 +217,34 @@ def _fit_network(
 
     floor = given.pop("floor")
     _check_verifiable(given, verify, format)
-    found = fit(network, min_key_depth_per_head=floor, **given)
+    with waiting(f"judging {network}"):
+        found = fit(network, min_key_depth_per_head=floor, **given)
     _SHOW[format](found, str(write or "plan.json"), rows)
     if write is not None:
         found.plan.write(write)
-        print(f"wrote {write}", file=sys.stderr)
+        print(f"wrote {write}: {_plan_text(found)}", file=sys.stderr)
     if html is not None:
         _write_page(_report(found, str(write or "plan.json")), html)
     if verify and not _is_verified(found, given):
         return EXIT_NO
     return EXIT_CODES[found.verdict.value]
+
+
+def _check_target(path: Path) -> None:
+    """Refuse a plan's file that cannot be written before anything is judged."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            "--write names no file that can be written",
+            got=str(path),
+            instead="give a file such as plan.json, in a folder that is there",
+        )
+
+
+def _plan_text(found: Fit) -> str:
+    """What is planned, which may be another form or batch than was asked for."""
+    plan = found.plan
+    words = [f"{len(plan.layers)} layers", plan.attention, f"batch {plan.step['batch']}"]
+    return ", ".join([*words, *(["checkpointing"] if plan.checkpointed else [])])
 
 
 def _check_rows(rows: str | None, layer: bool, format: OutputFormat) -> None:

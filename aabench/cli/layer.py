@@ -106,13 +106,19 @@ def _looked_at(
     return planned, row, target
 
 
-def _explained(planned: PlannedRow, target: Target) -> LayerCost | None:
-    """The predicted cost; None where the form or the position has no closed form."""
+def _explained(planned: PlannedRow, row: dict[str, Any], target: Target) -> LayerCost | None:
+    """The predicted cost; None where the form or the position has no closed form, but was measured.
+
+    Raises:
+        UsageError: neither predicted nor measured.
+    """
     from aabench.runs.layer_explanation import explain_layer
 
     try:
         return explain_layer(planned.case, target)
     except UsageError as error:
+        if not row:
+            raise
         print(f"aabench: {error}", file=sys.stderr)
         return None
 
@@ -122,7 +128,7 @@ def _print_table(planned: PlannedRow, row: dict[str, Any], target: Target) -> No
     from aabench.report.terminal import print_to
     from aabench.runs.case_text import case_text
 
-    cost = _explained(planned, target)
+    cost = _explained(planned, row, target)
     layer = planned.case.layer
     title = (
         f"{layer.in_channels}→{layer.out_channels} channels, {layer.kernel_size}x{layer.kernel_size}, "
@@ -149,7 +155,7 @@ def _peak_meaning(cost: LayerCost) -> str:
 
 
 def _print_json(planned: PlannedRow, row: dict[str, Any], target: Target) -> None:
-    cost = _explained(planned, target)
+    cost = _explained(planned, row, target)
     answer: dict[str, Any] = {
         "schema": SCHEMA,
         "case": planned.case.to_dict(),

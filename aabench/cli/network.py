@@ -23,6 +23,7 @@ from aabench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from aabench.cases.case import Case
     from aabench.cost.target import Target
     from aabench.report.network_table import NetworkReport
     from aabench.runs.device_facts import DeviceFacts
@@ -103,6 +104,8 @@ def network_command(
     """
     from aabench.runs.training_time import images_to_train
 
+    if not name:
+        raise UsageError("the network's name is empty", instead="see aabench list networks")
     request, folder = _request(
         {**axes, "network": name, **_image(input, axes["resolution"])},
         {
@@ -194,7 +197,21 @@ def _looked_at(request: Request, card: Target | None, depth: int | None, measure
         ours, row = _measured(request, ours, facts)
         totals |= row
         plain_totals |= _of_plain(row, planned.case.batch) if plain else {}
-    return _View(ours, plain, totals, plain_totals, planned.notes, facts.name)
+    notes = (*planned.notes, *_floor_note(planned.case))
+    return _View(ours, plain, totals, plain_totals, notes, facts.name)
+
+
+def _floor_note(case: Case) -> tuple[str, ...]:
+    """That kappa is not all that decides about dk, where the user gave it and no floor."""
+    from aabench.cases.depths import PUBLISHED_KEY_DEPTH_PER_HEAD
+
+    network = case.network
+    if network is None or network.kappa is None or network.min_key_depth_per_head is not None:
+        return ()
+    return (
+        f"where kappa gives less, dk is {PUBLISHED_KEY_DEPTH_PER_HEAD} per head, as in the papers; "
+        "--min-key-depth-per-head 0 takes kappa as it is",
+    )
 
 
 def _measured(

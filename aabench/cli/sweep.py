@@ -89,7 +89,7 @@ def sweep_command(
         "min_key_depth_per_head": min_key_depth_per_head,
     }
     asked = any(value is not None for value in axes.values())
-    named = profile or (None if asked else DEFAULT_PROFILE)
+    named = DEFAULT_PROFILE if profile is None and not asked else profile
     trained = images_to_train(epochs, images)
     card = card_target(gpu, vram, arch)
     runs_nothing = dry_run or predict or card is not None

@@ -40,6 +40,10 @@ class ComparedRun:
                 got=f"{path}, which was predicted for {manifest.predicted_for}",
                 instead="aabench report RUN --format csv has its figures",
             )
+        if frame["status"].isna().all():
+            raise UsageError(
+                f"{path} holds no result yet", instead="let its command go on, then compare"
+            )
         self.path = self._folder.path
         self.device: str = frame.attrs["device"]
         self.is_complete: bool = frame.attrs["complete"]

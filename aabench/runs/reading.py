@@ -35,9 +35,8 @@ def load_run(path: str | Path) -> pd.DataFrame:
     """
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():
-        raise UsageError(
-            "no such run folder", got=str(path), instead="give a folder of aabench sweep"
-        )
+        what = "a file is no run folder" if folder.path.is_file() else "no such run folder"
+        raise UsageError(what, got=str(path), instead="give a folder of aabench sweep")
     manifest = folder.manifest()
     environment = folder.environment()
     facts = device_of(environment)

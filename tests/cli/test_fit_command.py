@@ -104,6 +104,9 @@ def test_a_single_layer_is_bounded_over_two_axes():
     ("arguments", "message"),
     [
         (["aa-resnet50", "--budget", "16"], "without a unit"),
+        (["aa-resnet50", "--emulate", "banana"], "--emulate: not a size"),
+        (["aa-resnet50", "--write", "no-such-folder/plan.json"], "--write names no file"),
+        ([""], "name is empty"),
         (["aa-resnet50", "--budget", "0GiB"], "no bytes"),
         (["aa-resnet50", "--gpu", "t5-16gb"], "unknown card"),
         (["aa-resnet50", "--vram", "16GiB"], "--arch"),

@@ -152,6 +152,7 @@ def test_measured_beside_predicted_with_hours(tmp_path):
         (["debug-resnet", "--resolution", "8", "--input", "3x8x8"], "say the same"),
         (["debug-resnet", "--input", "8x8"], "not an image"),
         (["debug-resnet", "--epochs", "3"], "go together"),
+        ([""], "name is empty"),
         (["debug-resnet", "--epochs", "3", "--images", "9"], "--measure"),
         (["debug-resnet", "--batch", "1,2"], "one case is wanted here"),
         (["timm:resnet18", "--augment", "layer1.*conv1", "--resolution", "4096"], "too large"),

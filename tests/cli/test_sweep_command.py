@@ -216,6 +216,7 @@ def test_python_from_standard_input(tmp_path):
         (["--device", "gpu"], ["unknown device"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--precision", "int8"], ["unknown precision", "fp32"]),
+        ([""], ["unknown profile"]),
         (["quikc"], ["unknown profile", "did you mean quick"]),
         (["--headz", "4"], ["No such option"]),
         (["--rounds", "0"], ["--rounds is out of range", "1 to 100"]),

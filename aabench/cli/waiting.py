@@ -1,0 +1,20 @@
+"""Waiting: a sign of life on standard error while something takes seconds; on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show what is being done until the block is left."""
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
