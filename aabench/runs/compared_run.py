@@ -40,10 +40,6 @@ class ComparedRun:
                 got=f"{path}, which was predicted for {manifest.predicted_for}",
                 instead="aabench report RUN --format csv has its figures",
             )
-        if frame["status"].isna().all():
-            raise UsageError(
-                f"{path} holds no result yet", instead="let its command go on, then compare"
-            )
         self.path = self._folder.path
         self.device: str = frame.attrs["device"]
         self.is_complete: bool = frame.attrs["complete"]
@@ -59,6 +55,11 @@ class ComparedRun:
         self._ledger = Ledger()
         for record in self._folder.records():
             self._ledger.enter(record)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether any case has come to an end."""
+        return any(row["status"] for row in self.rows.values())
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -117,6 +117,11 @@ def _frame(a: ComparedRun, b: ComparedRun, threshold: float) -> pd.DataFrame:
             got=_contrast(a, b),
             instead="compare runs of one grid",
         )
+    for run in (a, b):
+        if not run.has_results:
+            raise UsageError(
+                f"{run.path} holds no result yet", instead="let its command go on, then compare"
+            )
     rows = [_compared(key, a, b, threshold) for key in shared]
     rows += [{"found_in": ONLY_A, **_case(a.rows[key])} for key in a.rows if key not in b.rows]
     rows += [{"found_in": ONLY_B, **_case(b.rows[key])} for key in b.rows if key not in a.rows]

@@ -152,6 +152,14 @@ def test_runs_without_a_common_case_say_what_sets_them_apart(tmp_path):
         compare_runs(BEFORE, other)
 
 
+def test_a_run_without_any_result_is_refused(tmp_path):
+    begun = shutil.copytree(AFTER, tmp_path / "begun")
+    for name in ("rows.jsonl", "results.csv", "results.sealed"):
+        (begun / name).unlink(missing_ok=True)
+    with pytest.raises(UsageError, match="holds no result yet"):
+        compare_runs(BEFORE, begun)
+
+
 def test_damaged_samples_are_named_and_leave_the_memory(tmp_path):
     damaged = shutil.copytree(AFTER, tmp_path / "damaged")
     samples = damaged / "samples.jsonl"
