@@ -62,6 +62,8 @@ def test_json_has_everything_and_csv_a_row_a_layer(tmp_path):
     assert {row["attention"] for row in answer["forms"]} > {"materialized", "blocked"}
     assert len(answer["layers"]) == len(answer["plan"]["layers"]) == 3
     assert json.loads(plan.read_text()) == answer["plan"]
+    # The form that is planned need not be the one that was asked about.
+    assert f"wrote {plan}: 3 layers, {answer['plan']['attention']}, batch" in done.stderr
     model = aabench.augment(build_network("debug-resnet"), plan=plan)
     assert "AugmentedConv2d" in repr(model)
 

@@ -96,6 +96,8 @@ def test_somebody_elses_model_augmented_is_ours():
     assert theirs["totals"]["params"] == ours["totals"]["params"] == 25_809_392
     assert theirs["totals"]["flops_forward"] == ours["totals"]["flops_forward"]
     assert theirs["plain"]["network"] == "timm:resnet50"
+    (floor,) = theirs["notes"]
+    assert "dk is 20 per head" in floor and not ours["notes"]
 
 
 def test_a_persons_own_model_with_other_images():
