@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aabench.report.quantities import (
@@ -110,6 +110,7 @@ def test_no_text_reaches_the_next_unit(value: float, scale: Scale) -> None:
 
 @quick
 @given(value=st.floats(-1e6, 1e6), half=st.floats(1e-6, 1e6))
+@example(value=10_000.0, half=0.5)
 def test_rounding_for_a_spread_moves_the_value_by_less_than_the_spread(
     value: float, half: float
 ) -> None:
