@@ -129,7 +129,14 @@ def workers_on(cluster):
     """The worker processes that the actors of a cluster have started."""
     services = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
     found = [each for pid in services for each in psutil.Process(pid).children(recursive=True)]
-    return [each for each in found if "aabench.runs.worker" in each.cmdline()]
+    return [each for each in found if "aabench.runs.worker" in words_of(each)]
+
+
+def words_of(process):
+    """A process's command line; none when it ends while it is looked at."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def is_at_work(process):
