@@ -240,7 +240,7 @@ class _Told:
     def _anchor(self, block: Block) -> Tensor:
         """A tensor for autograd to save: the block goes with it at the latest."""
         with self.meter.paused():
-            anchor = torch.empty(int(block.size[0]), dtype=torch.uint8, device=self.meter.device)
+            anchor = torch.empty(int(block.size[0]), dtype=torch.uint8)
         self.meter.bind(anchor, self._memory.places[block])
         return anchor
 
@@ -257,7 +257,7 @@ class _Told:
             deep = elements // (batch * heads * tokens)
             strides = (tokens * heads * deep, deep, heads * deep, 1)
         with self.meter.paused():
-            whole = torch.empty(elements, dtype=like.dtype, device=self.meter.device)
+            whole = torch.empty(elements, dtype=like.dtype)
             tensor = whole.as_strided(tuple(like.shape), strides)
         self.meter.bind(tensor, self._memory.places[block])
         return tensor

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.errors import UsageError
@@ -17,9 +16,7 @@ from aabench.errors import UsageError
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def fake_copy(
-    model: Model, mode: FakeTensorMode | None, settings: StepSettings, device: str = "cpu"
-) -> Model:
+def fake_copy(model: Model, mode: TorchDispatchMode, settings: StepSettings) -> Model:
     """A copy of a model with tensors without memory, in the precision and layout of the settings.
 
     The model may be on any device, ``meta`` included; it is neither changed nor run, and none of its
@@ -28,18 +25,17 @@ def fake_copy(
 
     Args:
         model: any module that ``copy.deepcopy`` takes.
-        mode: to which fake tensors of the copy belong; None for tensors of the meta device.
+        mode: in which new tensors are without memory: torch's ``FakeTensorMode`` or ``StandInMode``.
         settings: precision and memory format are those that ``Module.to`` would be asked for.
-        device: of the tensors.
 
     Raises:
         UsageError: the model cannot be copied.
     """
     twins: dict[int, object] = {}
-    with mode or nullcontext():
+    with mode:
         for tensor in _tensors(model):
             if id(tensor) not in twins:
-                twins[id(tensor)] = _twin(tensor, settings, device)
+                twins[id(tensor)] = _twin(tensor, settings)
     try:
         # deepcopy takes what its memo already holds instead of copying it.
         return copy.deepcopy(model, twins)
@@ -51,12 +47,12 @@ def fake_copy(
         ) from error
 
 
-def _twin(tensor: Tensor, settings: StepSettings, device: str) -> Tensor:
+def _twin(tensor: Tensor, settings: StepSettings) -> Tensor:
     dtype = settings.dtype if tensor.is_floating_point() else tensor.dtype
     if tensor.dim() == 4:
-        twin = torch.empty(tensor.shape, dtype=dtype, device=device, memory_format=settings.layout)
+        twin = torch.empty(tensor.shape, dtype=dtype, memory_format=settings.layout)
     else:
-        twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=device)
+        twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(twin, requires_grad=tensor.requires_grad)
     return twin

@@ -1,109 +1,187 @@
-"""The stand-ins: tensors on the meta device in place of the CPU's, and what operations make of them.
+"""The stand-ins: CPU tensors without memory, and what operations make of them.
 
-What an operation returns, and how that is laid out, is asked of torch's own fake CPU tensors, but
-only once for operands of the same sizes and layouts: a network is made of few different operations,
-and fake tensors take their time.
+They are to the CPU's kernels, to autograd and to autocast what real tensors are, so that the same
+operations reach the dispatch mode below them. What such an operation returns, and how that is laid
+out, is asked of torch's own fake tensors, but only once for operands of the same sizes and layouts:
+a network is made of few different operations, and fake tensors take their time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-META = "meta"
-
-CHOSEN_BY_DEVICE = ("scaled_dot_product", "_safe_softmax")
-"""Parts of the names of what torch's fused attention becomes, which is another thing on each device. On
-the meta device it always falls apart, ``_safe_softmax`` among its parts."""
-
-SCALAR = "scalar"
-"""The kind of a described number that another one of another type is equal to."""
+CPU = torch.device("cpu")
 
 
-class Unfamiliar(Exception):
-    """An operation that stands for different ones on different devices; only fake tensors know which."""
+class StandIn(Tensor):
+    """A CPU tensor whose storage has a size and no memory; its operations are ``result_of``'s.
+
+    No kernel that looks at data may ever get one: there is nothing where it would look.
+    """
+
+    # Functions are what they are of other tensors.
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The result of an operation outside of any mode."""
+        return result_of(func, args, kwargs or {})
 
 
-class TensorLayout(NamedTuple):
-    """What decides about the result of an operation, of one operand.
+class StandInMode(TorchDispatchMode):
+    """While it is entered, new tensors are stand-ins, and so is what is computed from them."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The result of one operation."""
+        return result_of(func, args, kwargs or {})
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch asks: no compiler ever sees this mode, and hiding it from one takes time."""
+        return False
+
+
+class _Layout(NamedTuple):
+    """A result in memory of its own.
 
     Attributes:
         shape: of the tensor.
         strides: in elements.
         dtype: of its elements.
+        size: bytes of its storage.
     """
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: torch.dtype
+    size: int
 
-    @classmethod
-    def of(cls, tensor: Tensor) -> TensorLayout:
-        """That of a tensor, wherever it is."""
-        return cls(tensor.shape, tensor.stride(), tensor.dtype)
-
-    def made(self, device: str) -> Tensor:
-        """A new tensor like it."""
-        return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device=device)
+    def made(self) -> Tensor:
+        """A new stand-in like it."""
+        return Tensor._make_wrapper_subclass(
+            StandIn, self.shape, self.strides, dtype=self.dtype, device=CPU, storage_size=self.size
+        )
 
 
-class _Described(NamedTuple):
-    """A list, a tuple or a number, with the layouts of tensors in their place."""
+class _Part(NamedTuple):
+    """A result in the memory of another tensor.
 
-    kind: str
-    items: tuple[Any, ...]
+    Attributes:
+        of: the place of that tensor among the operands, which the results before this one follow.
+        layout: of the result.
+        offset: elements of the result's type between their first ones.
+    """
+
+    of: int
+    layout: _Layout
+    offset: int
+
+
+class _Effect(Enum):
+    """What an operation gives: views, operands that it changed, nothing, no tensors, or new ones."""
+
+    VIEW = auto()
+    CHANGED = auto()
+    NOTHING = auto()
+    NO_TENSOR = auto()
+    NEW = auto()
 
 
 def result_of(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """What an operation gives on stand-ins.
 
-    Views and changes in place are made on the meta device itself, which knows them; so is what happens
-    to real tensors alone, such as an optimiser's count of steps.
+    What happens to real tensors alone, such as an optimiser's count of steps, happens.
 
     Args:
         operation: the overload that was called.
         arguments: its positional arguments.
         named: its named arguments.
-
-    Raises:
-        Unfamiliar: the operation is not the same on the meta device as on others.
     """
-    if any(part in operation.__name__ for part in CHOSEN_BY_DEVICE):
-        raise Unfamiliar(str(operation))
-    if _gives_no_new_tensor(operation):
+    effect = _effect(operation)
+    if effect is _Effect.VIEW and isinstance(arguments[0], StandIn):
+        with torch._C._DisableTorchDispatch():  # the CPU's own, which looks at no data
+            return _as_stand_ins(operation(*arguments, **named))
+    operands: list[Tensor] = []
+    question = operation, *(_layouts(each, operands) for each in (arguments, *named.items()))
+    is_real = operands or effect is _Effect.NO_TENSOR
+    if is_real and not any(isinstance(operand, StandIn) for operand in operands):
         return operation(*arguments, **named)
-    places: set[str] = set()
-    described = _described(arguments, places), _described(tuple(sorted(named.items())), places)
-    if places == {"cpu"}:
-        return operation(*arguments, **named)
-    try:
-        layouts = _layouts(operation, *described)
-    except TypeError:  # an argument that cannot be hashed
-        layouts = _layouts.__wrapped__(operation, *described)
-    return operation(*arguments, **named) if layouts is None else _made(layouts, META)
+    if effect is _Effect.NOTHING:
+        return None
+    answer = _answer(question, lambda: _asked(operation, arguments, named))
+    return _made(answer, operands, is_changed=effect is _Effect.CHANGED)
+
+
+_answers: dict[Any, Any] = {}
+"""What was asked before: descriptions of results by the operation and its arguments' layouts."""
+
+MOST_ANSWERS = 1 << 16
+"""As many are remembered; then all are forgotten."""
 
 
 @lru_cache(maxsize=1024)
-def _gives_no_new_tensor(operation: Any) -> bool:
-    """Whether an operation returns its operands' memory, as they are or changed in place, or no tensor."""
-    returned = [each for each in operation._schema.returns if "Tensor" in str(each.type)]
-    return all(each.alias_info is not None for each in returned)
+def _effect(operation: Any) -> _Effect:
+    schema = operation._schema
+    if operation.is_view or torch.Tag.inplace_view in operation.tags:
+        return _Effect.VIEW
+    if schema.is_mutable:
+        return _Effect.CHANGED if schema.returns else _Effect.NOTHING
+    gives_tensors = any("Tensor" in str(each.type) for each in schema.returns)
+    return _Effect.NEW if gives_tensors else _Effect.NO_TENSOR
 
 
-@lru_cache(maxsize=1 << 16)
-def _layouts(operation: Any, arguments: _Described, named: _Described) -> Any:
-    """The layouts of an operation's results; None if they share the memory of an operand."""
+def _layouts(value: Any, operands: list[Tensor]) -> Any:
+    """A value with layouts in the place of its tensors, which are added to the operands."""
+    if isinstance(value, Tensor):
+        operands.append(value)
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, list | tuple):
+        return tuple([_layouts(each, operands) for each in value])
+    if isinstance(value, bool | float):  # 1, 1.0 and True are the same to a dictionary
+        return type(value), value
+    return value
+
+
+def _answer(question: Any, ask: Callable[[], Any]) -> Any:
+    """What is remembered of a question; else what asking gives."""
+    try:
+        return _answers[question]
+    except KeyError:
+        pass
+    except TypeError:  # an argument that cannot be hashed
+        return ask()
+    if len(_answers) >= MOST_ANSWERS:
+        _answers.clear()
+    answer = _answers[question] = ask()
+    return answer
+
+
+def _asked(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The description of an operation's results, from torch's fake tensors."""
+    owners: dict[int, int] = {}
     with _fake_tensors():
-        given = _made(arguments, "cpu"), dict(_made(named, "cpu"))
-        result = operation(*given[0], **given[1])
-    operands = {tensor.untyped_storage()._cdata for tensor in _tensors(given)}
-    if any(tensor.untyped_storage()._cdata in operands for tensor in _tensors(result)):
-        return None
-    return _described(result, set())
+        results = operation(*_faked(arguments, owners), **_faked(named, owners))
+    return _described(results, owners)
 
 
 @lru_cache(maxsize=1)
@@ -114,42 +192,69 @@ def _fake_tensors() -> FakeTensorMode:
     return mode
 
 
-def _described(value: Any, places: set[str]) -> Any:
-    """A value with its tensors' layouts in the place of tensors, hashable if all else is.
-
-    Args:
-        value: any argument or result.
-        places: to which the types of the tensors' devices are added.
-    """
+def _faked(value: Any, owners: dict[int, int]) -> Any:
+    """A value with fake tensors in the place of its own; their storages are numbered in order."""
     if isinstance(value, Tensor):
-        places.add(value.device.type)
-        return TensorLayout.of(value)
+        fake = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
+        owners[fake.untyped_storage()._cdata] = len(owners)
+        return fake
+    if isinstance(value, dict):
+        return {key: _faked(each, owners) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return _Described(type(value).__name__, tuple(_described(each, places) for each in value))
-    if isinstance(value, bool | float):
-        return _Described(
-            SCALAR, (type(value), value)
-        )  # 1, 1.0 and True are the same to a dictionary
+        return [_faked(each, owners) for each in value]
     return value
 
 
-def _made(described: Any, device: str) -> Any:
-    """The value that was described, with new tensors on a device."""
-    if isinstance(described, TensorLayout):
-        return described.made(device)
-    if isinstance(described, _Described):
-        if described.kind == SCALAR:
-            return described.items[1]
-        items = (_made(each, device) for each in described.items)
-        return list(items) if described.kind == "list" else tuple(items)
+def _described(value: Any, owners: dict[int, int]) -> Any:
+    """Results with descriptions in the place of fake tensors."""
+    if isinstance(value, list | tuple):
+        return type(value)([_described(each, owners) for each in value])
+    if not isinstance(value, Tensor):
+        return value
+    storage = value.untyped_storage()
+    layout = _Layout(value.shape, value.stride(), value.dtype, storage.nbytes())
+    if storage._cdata in owners:
+        return _Part(owners[storage._cdata], layout, int(value.storage_offset()))
+    owners[storage._cdata] = len(owners)
+    return layout
+
+
+def _made(described: Any, tensors: list[Tensor], *, is_changed: bool) -> Any:
+    """The results that were described.
+
+    Args:
+        described: by ``_described``.
+        tensors: the operands, to which new results are added.
+        is_changed: whether what lies in an operand as a whole is that operand itself.
+    """
+    if isinstance(described, _Layout):
+        tensors.append(described.made())
+        return tensors[-1]
+    if isinstance(described, _Part):
+        whole = tensors[described.of]
+        return (
+            whole
+            if is_changed and whole.shape == described.layout.shape
+            else _part(whole, described)
+        )
+    if isinstance(described, list | tuple):
+        return type(described)([_made(each, tensors, is_changed=is_changed) for each in described])
     return described
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def _part(whole: Tensor, part: _Part) -> Tensor:
+    """A stand-in in the storage of another tensor."""
+    made = part.layout._replace(size=0).made()
+    begin = whole.storage_offset() * whole.itemsize // made.itemsize
+    with torch._C._DisableTorchDispatch():
+        made.set_(whole.untyped_storage(), begin + part.offset, made.shape, made.stride())
+    return made
+
+
+def _as_stand_ins(value: Any) -> Any:
+    """Views that the CPU made, as stand-ins."""
+    if isinstance(value, StandIn):
+        return value
     if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, list | tuple):
-        return [tensor for each in value for tensor in _tensors(each)]
-    return []
+        return Tensor._make_subclass(StandIn, value)
+    return type(value)([_as_stand_ins(each) for each in value])

@@ -31,7 +31,7 @@ from aabench.cost.traced.meter import Meter
 from aabench.cost.traced.network_step import NetworkStep
 from aabench.cost.traced.objective import Maker
 from aabench.cost.traced.owners import MODEL, Owners
-from aabench.cost.traced.stand_ins import META
+from aabench.cost.traced.stand_ins import StandInMode
 from aabench.cost.traced.step_record import ModuleRecord, StepRecord
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import BACKWARD, FORWARD, OPTIMIZER, TracedStep
@@ -49,9 +49,8 @@ def trace_step(
     """What one step of a model would allocate and compute.
 
     The model is not changed and not run, and no memory of its size is taken: a copy of it runs on
-    tensors without memory, on stand-ins of the meta device where these will do and else on torch's
-    fake ones. The step is that of ``NetworkStep``, in steady state: optimiser state exists, and
-    gradients do not.
+    tensors without memory, on stand-ins where these will do and else on torch's fake ones. The step
+    is that of ``NetworkStep``, in steady state: optimiser state exists, and gradients do not.
 
     Args:
         model: any module of one image batch, on any device, ``meta`` included.
@@ -69,22 +68,20 @@ def trace_step(
 def record_step(model: nn.Module, input_shape: InputShape, settings: StepSettings) -> StepRecord:
     """The record behind ``trace_step``, which raises the same."""
     _check_shape(input_shape)
-    if settings.autocast_dtype is None:  # the meta device has no autocast
-        record = _on_stand_ins(model, input_shape, settings)
-        if record is not None:
-            return record
-    return _on_fake_tensors(model, input_shape, settings)
+    record = _on_stand_ins(model, input_shape, settings)
+    return _on_fake_tensors(model, input_shape, settings) if record is None else record
 
 
 def _on_stand_ins(
     model: nn.Module, input_shape: InputShape, settings: StepSettings
 ) -> StepRecord | None:
     """The record by stand-ins, which are many times as quick; None of a model that they cannot run."""
-    owners = Owners(fake_copy(model, None, settings, META))
+    mode = StandInMode()  # type: ignore[no-untyped-call]
+    owners = Owners(fake_copy(model, mode, settings))
     scratch = KernelScratch(settings.execution())
-    with _collection_paused():
+    with _collection_paused(), mode:
         try:
-            return _Trace(owners, scratch, input_shape, settings, META).run()
+            return _Trace(owners, scratch, input_shape, settings).run()
         except AabenchError:
             raise
         except Exception:  # a user's forward may raise anything; fake tensors take it or say why
@@ -100,7 +97,7 @@ def _on_fake_tensors(
     owners = Owners(twin)
     scratch = KernelScratch(settings.execution())  # it asks the processor, so outside of the mode
     with _collection_paused(), mode, _explained(owners, input_shape):
-        return _Trace(owners, scratch, input_shape, settings, "cpu").run()
+        return _Trace(owners, scratch, input_shape, settings).run()
 
 
 class _Trace:
@@ -112,14 +109,11 @@ class _Trace:
         scratch: KernelScratch,
         input_shape: InputShape,
         settings: StepSettings,
-        device: str,
     ) -> None:
         self._owners, self._settings = owners, settings
         self._log = AllocationLog()
-        self._meter = Meter(owners, scratch, self._log, device)
-        image = torch.empty(
-            input_shape, dtype=settings.dtype, device=device, memory_format=settings.layout
-        )
+        self._meter = Meter(owners, scratch, self._log)
+        image = torch.empty(input_shape, dtype=settings.dtype, memory_format=settings.layout)
         self._step = _TracedNetworkStep(owners.model, image, settings)
         self._step.meter = self._meter
         self._parameters = owners.owned_tensors(partial(nn.Module.parameters, recurse=False))
