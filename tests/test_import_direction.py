@@ -14,10 +14,11 @@ PACKAGE = Path(aabench.__file__).parent
 ALLOWED = {
     "errors": set(),
     "cases": {"errors"},
+    "modules": {"errors"},
     "layers": {"errors", "cases"},
-    "cost": {"errors", "cases"},
+    "cost": {"errors", "cases", "modules"},
     "measuring": {"errors", "cases"},
-    "networks": {"errors", "cases", "layers"},
+    "networks": {"errors", "cases", "modules", "layers"},
     "published": {"errors", "cases", "layers", "cost", "networks"},
     "runs": {"errors", "cases", "layers", "cost", "measuring", "networks"},
     "fitting": {"errors", "cases", "cost", "measuring", "networks"},
@@ -86,16 +87,13 @@ HEAVY = {"torch", "torchvision", "pandas", "numpy", "fvcore"}
         "import aabench",
         "import aabench.cases.grid, aabench.cases.profile, aabench.cases.catalogue",
         "import aabench.cli.main",
+        # one process for all of them: what any of them loads is seen at its end
         "from typer.testing import CliRunner as R; from aabench.cli.main import app\n"
-        "assert R().invoke(app, ['--help']).exit_code == 0",
-        "from typer.testing import CliRunner as R; from aabench.cli.main import app\n"
-        "assert R().invoke(app, ['sweep', '--help']).exit_code == 0",
-        *(
-            "from typer.testing import CliRunner as R; from aabench.cli.main import app\n"
-            f"assert R().invoke(app, ['list', '{what}']).exit_code == 0"
-            for what in ("attentions", "positions", "profiles", "networks", "columns")
-        ),
+        "lists = 'attentions', 'positions', 'profiles', 'networks', 'columns'\n"
+        "for words in (['--help'], ['sweep', '--help'], *(['list', what] for what in lists)):\n"
+        "    assert R().invoke(app, words).exit_code == 0, words",
     ],
+    ids=["package", "cases", "command line", "commands"],
 )
 def test_quick_commands_load_nothing_heavy(code):
     assert not loaded_by(code) & HEAVY

@@ -229,20 +229,28 @@ class _Finder:
         """All attention coarser than its output."""
         layers = self._predictor.built(self._subject.source).layers
         least = min(found.layer.downsample for found in layers)
-        for factor in (2, 4):
-            if factor > least:
-                changed = self._subject.with_network(downsample=factor)
-                change = f"--downsample {factor}"
-                yield self._remedy("pooled attention", change, changed, Mathematics.NETWORK)
+        for factor in self._worth_trying([each for each in (2, 4) if each > least]):
+            changed = self._subject.with_network(downsample=factor)
+            change = f"--downsample {factor}"
+            yield self._remedy("pooled attention", change, changed, Mathematics.NETWORK)
 
     def heads(self) -> Iterator[Remedy]:
         """Half as many heads, and again."""
         layers = self._predictor.built(self._subject.source).layers
-        heads = max(found.layer.heads for found in layers)
-        while heads > 1:
-            heads //= 2
+        most = max(found.layer.heads for found in layers)
+        halves = [most >> times for times in range(1, most.bit_length())]
+        for heads in self._worth_trying(halves):
             changed = self._subject.with_network(heads=heads)
             yield self._remedy("fewer heads", f"--heads {heads}", changed, Mathematics.NETWORK)
+
+    def _worth_trying(self, changes: list[int]) -> list[int]:
+        """Changes of the attention alone, the smallest first.
+
+        Where the network does not even fit without attention none of them helps, and the largest says
+        it for all.
+        """
+        plain = Judgement(self._predictor.need(self._asked.plain()), self._budget)
+        return changes if plain.fits else changes[-1:]
 
     def sets(self, sets: LayerSets) -> Iterator[Remedy]:
         """Fewer layers augmented."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aabench.errors import UsageError
 from aabench.layers.arguments import count
+from aabench.modules.twin import twin
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -22,26 +23,10 @@ InputSize = tuple[int, int, int]
 def meta_copy(model: Model) -> Model:
     """A copy of a model in evaluation mode whose tensors are all on the meta device.
 
-    No tensor of the model is copied, so it takes no memory to speak of, however large the model.
-
     Raises:
         UsageError: the model cannot be copied.
     """
-    twins: dict[int, Any] = {}
-    for tensor in _tensors(model):
-        twin = torch.empty_like(tensor, device="meta")
-        if isinstance(tensor, nn.Parameter):
-            twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
-        twins[id(tensor)] = twin
-    try:
-        # deepcopy takes what its memo already holds instead of copying it.
-        return copy.deepcopy(model, twins).eval()
-    except Exception as error:  # a user's module may object to copying in any way
-        raise UsageError(
-            f"the model cannot be copied to trace it: {type(error).__name__}: {error}",
-            got=type(model).__name__,
-            instead="make it a model that copy.deepcopy takes",
-        ) from error
+    return twin(model, partial(torch.empty_like, device="meta")).eval()
 
 
 def run_on_meta(model: nn.Module, input_size: InputSize) -> None:
@@ -91,14 +76,6 @@ def reached_resolutions(
         for hook in hooks:
             hook.remove()
     return found
-
-
-def _tensors(model: nn.Module) -> Iterator[Tensor]:
-    """Parameters, buffers, and tensors that are plain attributes of a module."""
-    yield from model.parameters()
-    yield from model.buffers()
-    for module in model.modules():
-        yield from (value for value in vars(module).values() if isinstance(value, Tensor))
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What is done with torch modules of any kind, whatever they compute."""
