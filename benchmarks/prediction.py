@@ -63,8 +63,14 @@ class Comparison:
         return self.predicted_step_bytes / self.measured_step_bytes - 1
 
 
-def draw_layer(rng: random.Random) -> Layer:
-    """A possible layer, from tiny ones to those of the published networks."""
+def draw_layer(rng: random.Random, *, reducing: bool = False) -> Layer:
+    """A possible layer, from tiny ones to those of the published networks.
+
+    Args:
+        rng: where it is drawn from.
+        reducing: whether to draw until its resolution is reduced, by a stride or before attention,
+            or its kernel is 1x1: these run by rules of their own and are drawn seldom otherwise.
+    """
     while True:
         heads = rng.choice((1, 2, 4, 8))
         layer = Layer(
@@ -80,14 +86,18 @@ def draw_layer(rng: random.Random) -> Layer:
             height=rng.randint(5, 40),
             width=rng.randint(5, 40),
         )
+        if reducing and layer.kernel_size > 1 and layer.stride * layer.downsample == 1:
+            continue
         if layer_problem(layer) is None:
             return layer
 
 
-def draw_case(rng: random.Random, form: str, mode: str, precision: str, most_bytes: int) -> Case:
+def draw_case(
+    rng: random.Random, form: str, mode: str, precision: str, most_bytes: int, *, reducing: bool
+) -> Case:
     """A case whose full attention map, if there is one, is at most so large."""
     while True:
-        layer = draw_layer(rng)
+        layer = draw_layer(rng, reducing=reducing)
         case = Case(layer, rng.choice((1, 2, 3, 4, 8, 16)), mode, precision, form)
         if case.batch * layer.heads * layer.tokens**2 * 4 <= most_bytes:
             return case.canonical()
@@ -112,7 +122,9 @@ def compared(case: Case) -> Comparison | None:
     )
 
 
-def comparisons(cases: int, seed: int, most_bytes: int) -> Iterator[Comparison]:
+def comparisons(
+    cases: int, seed: int, most_bytes: int, *, reducing: bool = False
+) -> Iterator[Comparison]:
     """So many comparisons for each form, mode and precision."""
     rng = random.Random(seed)
     told = {name: closed_form(name) for name in ATTENTIONS.names()}
@@ -122,7 +134,8 @@ def comparisons(cases: int, seed: int, most_bytes: int) -> Iterator[Comparison]:
             for precision in PRECISIONS:
                 found = 0
                 while found < cases:
-                    row = compared(draw_case(rng, form, mode, precision, most_bytes))
+                    case = draw_case(rng, form, mode, precision, most_bytes, reducing=reducing)
+                    row = compared(case)
                     if row is not None:
                         found += 1
                         yield row
@@ -175,10 +188,13 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=25, help="per form, mode and precision")
     parser.add_argument("--seed", type=int, help="default: the clock")
     parser.add_argument("--most-mib", type=int, default=48, help="of one attention map")
+    parser.add_argument(
+        "--reducing", action="store_true", help="only strides, pooled attention and 1x1 kernels"
+    )
     asked = parser.parse_args()
     seed = int(time.time()) if asked.seed is None else asked.seed
     rows = []
-    for row in comparisons(asked.cases, seed, asked.most_mib << 20):
+    for row in comparisons(asked.cases, seed, asked.most_mib << 20, reducing=asked.reducing):
         rows.append(row)
         print(f"\r{len(rows)} cases", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

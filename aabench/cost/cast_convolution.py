@@ -46,7 +46,7 @@ class CastConvolution:
             self._saved.append(memory.allocate(INPUT, size))
         elif input_block is not None:
             self._saved.append(memory.keep(input_block))
-        self._passes = ConvolutionPasses(convolution, memory, execution)
+        self._passes = ConvolutionPasses(convolution, memory, execution, in_steps=True)
         self.output = self._passes.forward(kind)
         if not trains:
             memory.free(*self._saved)

@@ -12,14 +12,18 @@ oneDNN's sources where these decide by a cost; other CPUs group 8 channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aabench.cost import single_weight_sums, strided_gradient
 from aabench.cost.columns import Column
 from aabench.cost.convolution import Convolution
-from aabench.cost.execution import SINGLE, Execution
+from aabench.cost.execution import Execution
+from aabench.cost.pixel_sums import ALIGNMENT, PixelSums
 from aabench.cost.rounding import padded_to
 from aabench.cost.weight_sums import (
     input_channels_at_once,
@@ -32,7 +36,10 @@ GROUP = 16
 """Channels in a group of oneDNN's layouts."""
 
 SMALL_GROUP = 8
-"""Channels in a group where single precision gradients of weights have few input channels."""
+"""Channels in a group where single precision gradients of weights have less than one group."""
+
+PAIR = 2
+"""Channels that half-precision products take together."""
 
 FEW_CHANNELS = 3
 """Up to so many, they read the input as it is."""
@@ -45,15 +52,6 @@ NATIVE_KERNEL_SIZE = 3
 
 NATIVE_IMAGES = 15
 """Images up to which one thread alone computes 1x1 convolutions without oneDNN."""
-
-STRIDED_BLOCKS = (16, 32)
-"""Input channels to which strided kernels pad the weight; more than these to multiples of 64."""
-
-STRIDED_SUMS = 18 * 1024
-"""Bytes of sums that each thread keeps beside that image, about."""
-
-CHANNELS_PER_PIXEL = 0.4
-"""From so many channels a pixel on, threads share the channels of one image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +77,9 @@ class PassCopies:
 def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies:
     """Copies of the forward pass: an input with less than one group of channels is read as it is."""
     c, item = convolution, execution.computed
-    plain = (c.in_channels < GROUP) & ~c.is_pointwise
-    inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
+    plain = (c.in_channels < GROUP) & ~_runs_pointwise(c)
+    few = padded_to(c.in_channels, PAIR) if execution.is_half else c.in_channels
+    inputs = np.where(plain, few, padded_to(c.in_channels, GROUP))
     outputs = padded_to(c.out_channels, GROUP)
     subsampled = _subsampled(c, execution, padded_to(c.in_channels, GROUP))
     return _on_cpu(
@@ -89,7 +88,7 @@ def forward_copies(convolution: Convolution, execution: Execution) -> PassCopies
         source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
         weight=inputs * outputs * c.kernel_size**2 * item,
         result=_grouped_result(c, execution),
-        scratch=subsampled + _accumulators(c, execution, outputs, c.out_pixels),
+        scratch=subsampled + _sums(c, execution, outputs, padded_to(c.in_channels, GROUP)),
     )
 
 
@@ -97,14 +96,13 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
     """Copies of the backward pass to the input: in whole groups, or channels last if strided."""
     c, item = convolution, execution.computed
     if c.is_strided:
-        block = np.select([c.in_channels <= size for size in STRIDED_BLOCKS], STRIDED_BLOCKS, 64)
         return _on_cpu(
             c,
             execution,
             source=c.inputs * item,
-            weight=padded_to(c.in_channels, block) * c.out_channels * c.kernel_size**2 * item,
+            weight=strided_gradient.weight_bytes(c, execution),
             result=c.outputs * item,
-            scratch=_bordered(c, execution),
+            scratch=strided_gradient.scratch_bytes(c, execution),
         )
     inputs = padded_to(c.in_channels, GROUP)
     return _on_cpu(
@@ -113,41 +111,106 @@ def input_gradient_copies(convolution: Convolution, execution: Execution) -> Pas
         source=c.images * inputs * c.in_pixels * item,
         weight=inputs * padded_to(c.out_channels, GROUP) * c.kernel_size**2 * item,
         result=_grouped_result(c, execution),
-        scratch=_accumulators(c, execution, inputs, c.in_pixels),
+        scratch=_sums(c, execution, inputs, padded_to(c.out_channels, GROUP)),
     )
 
 
-def weight_gradient_copies(convolution: Convolution, execution: Execution) -> PassCopies:
-    """Copies of the backward pass to the weight; few input channels are padded less, or not."""
+def weight_gradient_copies(
+    convolution: Convolution, execution: Execution, *, in_steps: bool = True
+) -> PassCopies:
+    """Copies of the backward pass to the weight; few input channels are padded less, or not.
+
+    Args:
+        convolution: its sizes.
+        execution: where and in which numbers it runs.
+        in_steps: whether to count single-precision sums, which grow with the batch in steps.
+
+    """
     c, item = convolution, execution.computed
-    outputs = padded_to(c.out_channels, GROUP)
-    result = _grouped_result(c, execution)
     if execution.is_half:
-        plain = (c.in_channels < GROUP) & ~c.is_pointwise
-        inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
-        unfolds = plain & (c.out_channels % GROUP != 0)
-        outputs = np.where(unfolds, c.out_channels, outputs)
-        result = np.where(unfolds, 0, result)
-        spatial = spatial_sums(c, inputs, outputs, execution.threads)
-        pointwise = pointwise_sums(c, inputs, outputs, execution.threads)
-        scratch = np.where(_runs_pointwise(c), pointwise, spatial)
-        scratch = np.where(unfolds, unfolded_sums(c, execution.threads), scratch)
+        padding = _half_padding(c, execution.threads)
     else:
-        plain = (c.in_channels <= FEW_CHANNELS) & ~c.is_pointwise
-        small = (c.in_channels <= SMALL_GROUP) & ~c.is_pointwise
-        inputs = np.where(
-            small, padded_to(c.in_channels, SMALL_GROUP), padded_to(c.in_channels, GROUP)
-        )
-        inputs = np.where(plain, c.in_channels, inputs)
-        scratch = np.zeros_like(c.images)
+        padding = _single_padding(c, execution.threads if in_steps else 1)
+    inputs, outputs, source, result, sums = padding
     return _on_cpu(
         c,
         execution,
-        source=np.where(plain, 0, c.images * inputs * c.in_pixels * item),
+        source=c.images * source * c.in_pixels * item,
         weight=inputs * outputs * c.kernel_size**2 * item,
-        result=result,
-        scratch=scratch + _subsampled(c, execution, input_channels_at_once(inputs)),
+        result=c.images * result * c.out_pixels * item,
+        scratch=sums + _subsampled(c, execution, input_channels_at_once(inputs)),
     )
+
+
+class _Padding(NamedTuple):
+    """How a gradient of weights is computed.
+
+    Attributes:
+        inputs: input channels of the weight's gradient, padded.
+        outputs: its output channels.
+        source: channels of the input as copied; 0 where it is read as it is.
+        result: channels of the output's gradient likewise.
+        sums: bytes of scratch memory.
+
+    """
+
+    inputs: Column
+    outputs: Column
+    source: Column
+    result: Column
+    sums: Column
+
+
+def _half_padding(c: Convolution, threads: int) -> _Padding:
+    """In half precision; with few channels of either kind the input is unfolded."""
+    is_pointwise = _runs_pointwise(c)
+    plain = (c.in_channels < GROUP) & ~is_pointwise
+    unfolds = plain & (c.out_channels % GROUP != 0)
+    inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, GROUP))
+    outputs = np.where(unfolds, c.out_channels, padded_to(c.out_channels, GROUP))
+    sums = _either(
+        is_pointwise,
+        lambda: pointwise_sums(c, inputs, outputs, threads),
+        lambda: spatial_sums(c, inputs, outputs, threads),
+    )
+    return _Padding(
+        inputs,
+        outputs,
+        source=np.where(plain, 0, inputs),
+        result=np.where(unfolds, 0, outputs),
+        sums=np.where(unfolds, unfolded_sums(c, threads), sums),
+    )
+
+
+def _single_padding(c: Convolution, threads: int) -> _Padding:
+    """In single precision; with few channels kernels for vectors of half the length run."""
+    is_pointwise = _runs_pointwise(c)
+    plain = (c.in_channels <= FEW_CHANNELS) & ~is_pointwise
+    is_short = (c.in_channels < GROUP) & ~is_pointwise & ~plain
+    group = np.where(is_short, SMALL_GROUP, GROUP)
+    inputs = np.where(plain, c.in_channels, padded_to(c.in_channels, group))
+    outputs = padded_to(c.out_channels, group)
+    sums = _either(
+        is_pointwise,
+        lambda: single_weight_sums.pointwise_sums(c, inputs, outputs, threads),
+        lambda: single_weight_sums.spatial_sums(c, inputs, outputs, threads),
+    )
+    return _Padding(
+        inputs,
+        outputs,
+        source=np.where(plain, 0, inputs),
+        result=outputs,
+        sums=np.where(is_short, 0, sums),
+    )
+
+
+def _either(
+    where: NDArray[np.bool_], one: Callable[[], Column], other: Callable[[], Column]
+) -> Column:
+    """One of two columns in each row; what no row wants is not computed."""
+    if where.all():
+        return one()
+    return np.where(where, one(), other()) if where.any() else other()
 
 
 def _on_cpu(
@@ -205,29 +268,22 @@ def _subsampled(convolution: Convolution, execution: Execution, channels: Column
     if not c.is_strided:
         return np.zeros_like(c.images)
     image = channels * c.out_pixels * execution.computed
-    return np.where(_runs_pointwise(c), execution.threads * image, 0)
+    return np.where(_runs_pointwise(c), execution.threads * image + ALIGNMENT, 0)
 
 
-def _bordered(convolution: Convolution, execution: Execution) -> Column:
-    """Bytes in which strided kernels copy an output gradient with its border: an image a thread."""
-    c = convolution
-    border = (c.kernel_size - 1) // c.stride
-    pixels = (c.out_height + border) * (c.out_width + border)
-    image: Column = padded_to(c.out_channels, GROUP) * pixels * execution.computed
-    return execution.threads * (image + STRIDED_SUMS)
-
-
-def _accumulators(
-    convolution: Convolution, execution: Execution, channels: Column, pixels: Column
+def _sums(
+    convolution: Convolution, execution: Execution, channels: Column, summands: Column
 ) -> Column:
-    """Bytes in which 1x1 kernels in half precision sum up their result: an image a thread.
-
-    Where there are fewer images than threads and many channels for their pixels, threads share the
-    channels of an image instead.
-    """
+    """Bytes in which 1x1 kernels in half precision sum up a result of so many channels."""
     c = convolution
     if not execution.is_half:
         return np.zeros_like(c.images)
-    own_image = (c.images >= execution.threads) | (channels < CHANNELS_PER_PIXEL * pixels)
-    images = np.where(own_image, execution.threads, c.images)
-    return np.where(_runs_pointwise(c), images * channels * pixels * SINGLE, 0)
+    sums = PixelSums(
+        images=c.images,
+        channels=channels,
+        summands=summands,
+        height=c.out_height,
+        pixels=c.out_pixels,
+        threads=execution.threads,
+    )
+    return _either(_runs_pointwise(c), sums.size, lambda: np.zeros_like(c.images))

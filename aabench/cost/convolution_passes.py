@@ -22,11 +22,22 @@ class ConvolutionPasses:
         convolution: its sizes.
         memory: where its passes are told.
         execution: where and in which numbers it runs.
+        in_steps: whether to tell what grows with the batch in steps, too: the sums beside
+            single-precision gradients of weights. A trace leaves them out, because it derives other
+            batches from two by even growth.
 
     """
 
-    def __init__(self, convolution: Convolution, memory: Timeline, execution: Execution) -> None:
+    def __init__(
+        self,
+        convolution: Convolution,
+        memory: Timeline,
+        execution: Execution,
+        *,
+        in_steps: bool = False,
+    ) -> None:
         self._convolution, self._memory, self._execution = convolution, memory, execution
+        self._in_steps = in_steps
         self._item = execution.computed
 
     def forward(self, kind: str = OUTPUT) -> Block:
@@ -57,7 +68,10 @@ class ConvolutionPasses:
         copies = input_gradient_copies(self._convolution, self._execution)
         if self._execution.channels_last:
             gradient = memory.allocate(GRADIENTS, size)
-            memory.scratch(WORKSPACE, copies.weight)
+            weight = memory.allocate(WORKSPACE, copies.weight)
+            if self._convolution.is_strided:
+                memory.scratch(WORKSPACE, copies.scratch)
+            memory.free(weight)
             return gradient
         result, weight, source = (
             memory.allocate(WORKSPACE, copy)
@@ -78,7 +92,7 @@ class ConvolutionPasses:
         memory, size = self._memory, self._convolution.weights * self._item
         if not self._execution.on_cpu:
             return memory.allocate(GRADIENTS, size)
-        copies = weight_gradient_copies(self._convolution, self._execution)
+        copies = weight_gradient_copies(self._convolution, self._execution, in_steps=self._in_steps)
         if self._execution.channels_last:
             weight = memory.allocate(WORKSPACE, copies.weight)
             memory.scratch(WORKSPACE, copies.scratch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aabench.cost.attention import Attention, Macs, plain_macs
 from aabench.cost.columns import Column
@@ -84,13 +85,25 @@ class FusedKernel:
         of_mask = None
         if inputs.mask is not None:
             of_mask = memory.allocate(GRADIENTS, attention.map_bytes, is_map=True)
-        copies = []
-        if not attention.is_single_head:  # the kernel wants its heads inside the pixels
-            copies = [memory.allocate(GRADIENTS, inputs.v.size)]
+        copy = memory.allocate(GRADIENTS, self._copied_gradient(is_padded))
         tiles = memory.allocate(WORKSPACE, self._tile_bytes(forward=False))
         memory.scratch(WORKSPACE, self._transposed_bytes())
-        memory.free(tiles, *copies, padded, unpadded, self.result, self._log_sums, *inputs.blocks)
+        memory.free(tiles, copy, padded, unpadded, self.result, self._log_sums, *inputs.blocks)
         return of_q, of_k, of_v, of_mask
+
+    def _copied_gradient(self, is_padded: NDArray[np.bool_]) -> Column:
+        """Bytes of the result's gradient as the kernel copies it.
+
+        It wants channels inside heads inside pixels. The gradient of a single map has its pixels
+        inside the channels, as the convolution before it gave it, unless it was padded.
+        """
+        attention, size = self._attention, self._inputs.v.size
+        if not attention.is_single_head:
+            return size
+        is_turned = attention.is_single_image and not attention.has_scalar_values
+        if not is_turned or attention.execution.channels_last or not attention.execution.on_cpu:
+            return np.zeros_like(size)
+        return np.where(is_padded, 0, size)
 
     def _tile_bytes(self, *, forward: bool) -> Column:
         """Bytes of the tiles of all CPU threads; backward has one of weights and one of gradients."""

@@ -22,15 +22,24 @@ DEPTH = 32
 MOST_DEPTH = 512
 """The deepest panel."""
 
+OPERANDS = 768
+"""Bytes in which each thread names the operands of its products."""
+
+ALIGNMENT = 64
+"""Bytes added to each copy of an operand so that it can begin where a cache line does."""
+
 
 class LogitsProduct:
     """q k^T of all heads: the logits, and later the gradients of q and k."""
 
     def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
-        self._q, self._k = (_merged(attention, memory, kqv, attention.key_bytes) for _ in "qk")
+        size = attention.key_bytes
+        self._q, self._k = (_merged(attention, memory, kqv, size) for _ in "qk")
         self.result = memory.allocate(LOGITS, attention.map_bytes, is_map=True)
+        copies = [memory.allocate(WORKSPACE, _copy(attention, size)) for _ in "qk"]
         memory.scratch(WORKSPACE, logits_scratch(attention))
+        memory.free(*copies)
         if not attention.trains:
             memory.free(self._q, self._k)
 
@@ -47,9 +56,12 @@ class ValuesProduct:
 
     def __init__(self, attention: Attention, memory: Timeline, kqv: Block) -> None:
         self._attention, self._memory = attention, memory
-        self._v = _merged(attention, memory, kqv, attention.value_bytes)
-        self.result = memory.allocate(OUTPUT, attention.value_bytes)
+        size = attention.value_bytes
+        self._v = _merged(attention, memory, kqv, size)
+        self.result = memory.allocate(OUTPUT, size)
+        copy = memory.allocate(WORKSPACE, _copy(attention, size))
         memory.scratch(WORKSPACE, values_scratch(attention))
+        memory.free(copy)
         if not attention.trains:
             memory.free(self._v)
 
@@ -58,8 +70,9 @@ class ValuesProduct:
         attention, memory = self._attention, self._memory
         of_v = memory.allocate(GRADIENTS, attention.value_bytes)
         of_weights = memory.allocate(GRADIENTS, attention.map_bytes, is_map=True)
-        memory.scratch(WORKSPACE, logits_scratch(attention))
-        memory.free(gradient, self._v)
+        copy = memory.allocate(WORKSPACE, _copy(attention, attention.value_bytes))
+        memory.scratch(WORKSPACE, gradient_scratch(attention))
+        memory.free(copy, gradient, self._v)
         return of_weights, of_v
 
 
@@ -68,22 +81,58 @@ def _merged(attention: Attention, memory: Timeline, kqv: Block, size: Column) ->
     return memory.keep(kqv) if attention.merges_heads else memory.allocate(KQV, size)
 
 
+def _copy(attention: Attention, size: Column) -> Column:
+    """Bytes of an operand that a half-precision product on the CPU makes contiguous for a moment.
+
+    oneDNN's product takes matrices that lie one behind the other. Those of a single head do not:
+    between two images lie the other parts of kqv.
+    """
+    lies_apart = _is_half_on_cpu(attention) and attention.is_single_head
+    return size if lies_apart and not attention.is_single_image else np.zeros_like(size)
+
+
 def logits_scratch(attention: Attention) -> Column:
-    """Bytes that q k^T takes for a moment: on the CPU, in half precision, a block of sums a thread."""
-    depth = np.minimum(padded_to(attention.key_depth, DEPTH), MOST_DEPTH)
-    sums = _block(attention.tokens) * PANEL * SINGLE
-    return _for_threads(attention, sums + (_block(attention.tokens) + PANEL) * depth * HALF)
+    """Bytes that q k^T takes for a moment."""
+    return _scratch(attention, attention.tokens, attention.key_depth, _is_turned(attention))
+
+
+def gradient_scratch(attention: Attention) -> Column:
+    """Bytes that the gradient of the weights takes for a moment: that of the result times v^T."""
+    is_turned = not attention.is_single_head
+    return _scratch(attention, attention.tokens, attention.value_depth, is_turned)
 
 
 def values_scratch(attention: Attention) -> Column:
-    """Bytes that weights times v take for a moment: likewise, a panel of values and sums.
+    """Bytes that weights times v take for a moment."""
+    return _scratch(attention, attention.value_depth, attention.tokens, False)
 
-    A single value channel is a product of a matrix and a vector, which takes nothing.
+
+def _is_turned(attention: Attention) -> bool:
+    """Whether channels are the rows of q in memory: so they are in kqv, of which it is a part.
+
+    Copies are not: neither those of several images, nor that of a single map, which torch makes
+    because what it sees as the distance to the next map is not what it expects.
     """
-    depth = np.minimum(padded_to(attention.tokens, DEPTH), MOST_DEPTH)
-    sums = _block(attention.tokens) * attention.value_depth * SINGLE
-    size = sums + depth * PANEL * HALF
-    return _for_threads(attention, np.where(attention.value_depth > 1, size, 0))
+    return attention.is_single_image and not attention.is_single_head
+
+
+def _scratch(attention: Attention, columns: Column, depth: Column, is_turned: bool) -> Column:
+    """Bytes that a product of N rows takes: on the CPU, in half precision, for each thread.
+
+    A block of sums in single precision, a panel of the second operand and, where rows and columns
+    of the first are exchanged in memory, a block of that. A single column is a product of a matrix
+    and a vector, which needs no panel.
+    """
+    if not _is_half_on_cpu(attention):
+        return np.zeros_like(columns)
+    rows = _block(attention.tokens)
+    padded = np.minimum(padded_to(depth, DEPTH), MOST_DEPTH)
+    size = rows * np.minimum(columns, PANEL) * SINGLE + OPERANDS
+    size = size + np.where(columns > 1, padded * PANEL * HALF + ALIGNMENT, 0)
+    if is_turned:
+        size = size + np.where((columns > 1) & (depth > 1), rows * padded * HALF + ALIGNMENT, 0)
+    total: Column = size * attention.execution.threads
+    return total
 
 
 def _block(length: Column) -> Column:
@@ -91,6 +140,6 @@ def _block(length: Column) -> Column:
     return parts_of(length, parts_of(length, BLOCK))
 
 
-def _for_threads(attention: Attention, size: Column) -> Column:
+def _is_half_on_cpu(attention: Attention) -> bool:
     execution = attention.execution
-    return size * (execution.threads if execution.on_cpu and execution.is_half else 0)
+    return execution.on_cpu and execution.is_half
