@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aabench.cost.timeline import PARAMETERS
 from aabench.cost.traced.allocations import BUFFERS, KINDS, Allocations
-from aabench.cost.traced.attention_record import AttentionKey, AttentionRecord, Told
+from aabench.cost.traced.attention_record import AttentionRecord
 from aabench.cost.traced.operations import Operations
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import Shape, TracedModule, TracedStep
@@ -198,13 +198,10 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
     sizes = first.allocations.sizes + change // span * grown
     is_even = change % span == 0
     work: dict[int, tuple[int, int]] = {}
-    for attention, told in _retold(first, second, grown, span):
+    for attention in _retold(first, second, grown, span):
         places = list(attention.places)
-        sizes[places], is_even[places] = (
-            told.sizes[: len(places)],
-            True,
-        )  # a forward pass may be alone
-        work |= zip(attention.operations, told.work, strict=True)
+        sizes[places], is_even[places] = attention.block_sizes(), True
+        work |= zip(attention.operations, attention.work(), strict=True)
     if not np.all(is_even) or np.any(sizes < 0):
         return None
     modules = tuple(
@@ -224,14 +221,11 @@ def at_batch(first: StepRecord, second: StepRecord, batch: int) -> StepRecord | 
 
 def _retold(
     first: StepRecord, second: StepRecord, grown: int, span: int
-) -> Iterator[tuple[AttentionRecord, Told]]:
-    """The attentions of another batch; equal ones are told once."""
-    known: dict[AttentionKey, Told] = {}
+) -> Iterator[AttentionRecord]:
+    """The attentions of another batch."""
     for one, other in zip(first.attentions, second.attentions, strict=True):
-        again = one.at_batch(one.batch + (other.batch - one.batch) * grown // span)
-        if again.key not in known:
-            known[again.key] = again.told()
-        yield again, known[again.key]
+        batch = one.sizes.batch
+        yield one.at_batch(batch + (other.sizes.batch - batch) * grown // span)
 
 
 def _grown(one: ModuleRecord, other: ModuleRecord, grown: int, span: int) -> ModuleRecord:
