@@ -11,6 +11,8 @@ EXIT_USAGE = 2
 EXIT_NO = 3
 EXIT_UNSURE = 4
 EXIT_INTERRUPTED = 130
+EXIT_UNHEARD = 141
+"""The reader of standard output went before the end: what shells report of a process that SIGPIPE ended."""
 
 
 class AabenchError(Exception):

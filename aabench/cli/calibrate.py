@@ -79,14 +79,16 @@ def calibrate_command(
 
 def _calibrated(device: str, seconds: float) -> tuple[Calibration, Path, bool]:
     """Measure and store; says as well whether Ctrl-C ended it."""
-    from rich.console import Console
-
+    from aabench.cli.error_console import error_console
     from aabench.cost.calibration import write_calibration
     from aabench.runs.calibrating import CalibrationPlan, calibrate
 
-    observer = _ProgressObserver(Console(file=sys.stderr))
+    observer = _ProgressObserver(error_console())
     try:
         calibration = calibrate(CalibrationPlan(device, seconds), observer)
+    except KeyboardInterrupt as stop:
+        stop.add_note("nothing was measured that could be kept, an earlier calibration stays")
+        raise
     finally:
         observer.close()
     return calibration, write_calibration(calibration), observer.was_interrupted

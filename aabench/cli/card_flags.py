@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from aabench.cases.card import Card
     from aabench.cost.target import Target
 
 PANEL = "Prediction"
@@ -24,7 +26,7 @@ Vram = Annotated[
     str | None,
     typer.Option(
         "--vram",
-        help="With --arch, an unlisted card: its memory, such as 12GiB.",
+        help="With --arch, an unlisted card: its memory, such as 12GiB. Bytes are predicted, no times.",
         rich_help_panel=PANEL,
         show_default=False,
     ),
@@ -43,11 +45,27 @@ Arch = Annotated[
 def card_target(gpu: str | None, vram: str | None, arch: str | None) -> Target | None:
     """The card that the flags name as a target; None if they name none.
 
+    Where no times can be predicted for it, standard error says so.
+
     Raises:
         UsageError: an unknown card, or flags that contradict each other.
     """
-    from aabench.cases.card import chosen_card
     from aabench.cost.target import Target
 
-    card = chosen_card(gpu, vram, arch)
+    card = named_card(gpu, vram, arch)
     return None if card is None else Target.of_card(card)
+
+
+def named_card(gpu: str | None, vram: str | None, arch: str | None) -> Card | None:
+    """The card that the flags name, as ``card_target`` finds it."""
+    from aabench.cases.card import chosen_card
+
+    card = chosen_card(gpu, vram, arch)
+    if card is not None and card.ceilings() is None:
+        print(
+            f"aabench: no times for {card.name}: its bandwidth and rates are not known; write a card "
+            "file with name, compute_capability, memory, bandwidth_bytes_per_s and the table "
+            "[rates_flops_per_s], and give --gpu ./my-card.toml in place of --vram and --arch",
+            file=sys.stderr,
+        )
+    return card

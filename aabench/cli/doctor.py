@@ -67,11 +67,10 @@ def doctor_command(
 
 def _examined(out: Path, thorough: bool) -> Examination:
     """Look at the machine; on a terminal, say at what."""
-    from rich.console import Console
-
+    from aabench.cli.error_console import error_console
     from aabench.measuring.machine.examination import examine
 
-    console = Console(file=sys.stderr)
+    console = error_console()
     if not console.is_terminal:
         return examine(out, thorough=thorough)
     with console.status("looking at this machine") as status:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Of ``--format json``."""
 
+WORKSPACES = "library workspaces"
+"""Beside the tensors at a peak, the libraries' own memory."""
+
 
 class LayerFormat(StrEnum):
     """How an explanation is written."""
@@ -118,9 +121,22 @@ def _explained(planned: PlannedRow, row: dict[str, Any], target: Target) -> Laye
         return explain_layer(planned.case, target)
     except UsageError as error:
         if not row:
-            raise
+            raise _of_cards_alone(planned.case.attention, target) or error from error
         print(f"aabench: {error}", file=sys.stderr)
         return None
+
+
+def _of_cards_alone(attention: str, target: Target) -> UsageError | None:
+    """That a form is not for the CPU, where measuring it would be a poor advice; None if it is."""
+    from aabench.fitting.forms import device_problem
+
+    if target.device_type != "cpu" or not device_problem(attention, target):
+        return None
+    return UsageError(
+        f"{attention} is made for NVIDIA cards, and nothing is predicted of it on the CPU",
+        instead="give --gpu NAME for what it needs on a card, or another --attention; --measure says "
+        "whether it runs here at all",
+    )
 
 
 def _print_table(planned: PlannedRow, row: dict[str, Any], target: Target) -> None:
@@ -136,22 +152,43 @@ def _print_table(planned: PlannedRow, row: dict[str, Any], target: Target) -> No
         + (f", predicted for {target.card.name}" if target.card else "")
     )
     parts = cost.parts if cost else ()
-    peak = Composition(cost.peak, _peak_meaning(cost)) if cost else None
+    peak = Composition(_alive(cost), _peak_meaning(cost)) if cost else None
     figures = {**(cost.figures if cost else {}), **row}
     print_to(
         sys.stdout,
         lambda width: layer_table(parts, title=title, width=width, peak=peak, row=figures),
     )
-    for note in planned.notes:
+    for note in _notes(planned, target):
         print(f"note: {note}")
 
 
+def _notes(planned: PlannedRow, target: Target) -> list[str]:
+    """What was rounded, raised or resolved, and why the form would not run on the card."""
+    from aabench.fitting.forms import device_problem
+
+    problem = device_problem(planned.case.attention, target) if target.card else ""
+    refused = [f"{planned.case.attention} does not run there: {problem}"] if problem else []
+    return [*planned.notes, *refused]
+
+
+def _alive(cost: LayerCost) -> dict[str, int]:
+    """What is alive at the predicted peak, with what a card's libraries take beside the tensors."""
+    peak = cost.figures.get("predicted_peak_bytes")
+    beside = 0 if peak is None else int(peak) - sum(cost.peak.values())
+    return {**cost.peak, WORKSPACES: beside} if beside > 0 else dict(cost.peak)
+
+
 def _peak_meaning(cost: LayerCost) -> str:
-    if not cost.maps_at_peak:
-        return ""
-    return (
-        f"attention maps (N x N, all heads and images) alive at the peak: {cost.maps_at_peak:.3g}"
-    )
+    from aabench.report import legend
+
+    meanings = []
+    if cost.maps_at_peak:
+        meanings.append(
+            f"attention maps (N x N, all heads and images) alive at the peak: {cost.maps_at_peak:.3g}"
+        )
+    if WORKSPACES in _alive(cost):
+        meanings.append(f"{WORKSPACES}: what {legend.WORKSPACES}")
+    return "; ".join(meanings)
 
 
 def _print_json(planned: PlannedRow, row: dict[str, Any], target: Target) -> None:
@@ -159,9 +196,9 @@ def _print_json(planned: PlannedRow, row: dict[str, Any], target: Target) -> Non
     answer: dict[str, Any] = {
         "schema": SCHEMA,
         "case": planned.case.to_dict(),
-        "notes": list(planned.notes),
+        "notes": _notes(planned, target),
         "parts": [asdict(part) for part in cost.parts] if cost else [],
-        "peak_bytes": dict(cost.peak) if cost else {},
+        "peak_bytes": _alive(cost) if cost else {},
         "predicted": dict(cost.figures) if cost else {},
         "measured": row,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,11 +22,13 @@ from aabench.cli import (
     report,
     sweep,
 )
+from aabench.cli.command_group import CommandGroup, flush_streams
 from aabench.cli.run_flags import SweepCommand
-from aabench.errors import EXIT_INTERRUPTED, AabenchError
+from aabench.errors import AabenchError
 
 app = typer.Typer(
     name="aabench",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -63,11 +67,19 @@ app.command("calibrate")(calibrate.calibrate_command)
 
 def main() -> None:
     """Run the command line; an error becomes one line on standard error and its exit code."""
+    _open_closed_streams()
     try:
         app()
     except AabenchError as error:
         print(f"aabench: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("aabench: interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        flush_streams()  # help and errors, which may go unread as well
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams some that lead nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w")  # noqa: SIM115  open as long as the process lives
+            setattr(sys, name, nowhere)

@@ -147,8 +147,9 @@ def _cell(value: str | int | None) -> str:
 @contextmanager
 def _progress(total: int, doing: str) -> Iterator[Callable[[str], None]]:
     """A bar on standard error if that is a terminal; the function it gives tells of the next."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from aabench.cli.error_console import error_console
 
     columns = (
         TextColumn(doing),
@@ -156,7 +157,7 @@ def _progress(total: int, doing: str) -> Iterator[Callable[[str], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
     )
-    console = Console(file=sys.stderr)
+    console = error_console()
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with bar:
         task = bar.add_task("", total=total)

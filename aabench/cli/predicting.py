@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-
+from aabench.cli.error_console import error_console
 from aabench.cli.output import OutputFormat, prepare_stdout, show_results
 from aabench.cli.planning import facts_for
 from aabench.cost.target import Target
@@ -74,8 +74,13 @@ def _stream(
         print_to(sys.stdout, lambda width: digest_table(digest, attrs, width=width))
         return
     prepare_stdout(format)
-    parts = _parts(request, target, _RENDERED[format], keep=keep, jobs=jobs)
-    sys.stdout.writelines(_JOINED[format](parts))
+    texts = _JOINED[format](_parts(request, target, _RENDERED[format], keep=keep, jobs=jobs))
+    try:
+        sys.stdout.writelines(texts)
+    except BrokenPipeError:
+        if keep:  # the file is wanted whole, whoever has stopped reading
+            deque(texts, maxlen=0)
+        raise
 
 
 def _parts(
@@ -87,7 +92,7 @@ def _parts(
     jobs: int,
 ) -> Iterator[Rendered]:
     """What is made of each part, under a progress bar that counts rows."""
-    console = Console(file=sys.stderr)
+    console = error_console()
     with SweepProgress(console, len(request.grid), f"{request.name}, predicting") as progress:
         for part in predicted_parts(request, target, render, keep=keep, jobs=jobs):
             yield part.rendered
@@ -146,7 +151,7 @@ class _TraceProgress(TraceObserver):
     def planned(self, cases: int) -> None:
         """Show a bar if there is anything to wait for."""
         if cases > 1:
-            self.bar = SweepProgress(Console(file=sys.stderr), cases, self._title)
+            self.bar = SweepProgress(error_console(), cases, self._title)
             self.bar.__enter__()
 
     def advanced(self, cases: int) -> None:

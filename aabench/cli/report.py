@@ -5,85 +5,34 @@ from __future__ import annotations
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from aabench.cases.columns import STATUSES
 from aabench.cli.epoch_flags import Epochs, Images
-from aabench.cli.output import OutputFormat, show_results
+from aabench.cli.output import OutputFormat, prepare_stdout, show_results
+from aabench.cli.report_flags import Budget, Format, Into, OpenPage, Predictions, Runs, To
 from aabench.errors import UsageError
-from aabench.report.files import FILE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-FILES = "Files"
-_FORMATS = "; ".join(f"{name}: {each.meaning}" for name, each in FILE_FORMATS.items())
-
 ANSWERS = frozenset(STATUSES) - {"invalid"}
 """Statuses that only running a case gives."""
 
 
 def report_command(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN...",
-            help="Folders that aabench sweep wrote, finished or not; several are set side by side.",
-        ),
-    ],
+    runs: Runs,
     *,
-    format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            help="What goes to standard output. (default: table, or the paths of --to)",
-            show_default=False,
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMATS",
-            help=f"Write files, each replacing an earlier one, by a list such as html,csv: {_FORMATS}.",
-            rich_help_panel=FILES,
-            show_default=False,
-        ),
-    ] = None,
-    into: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for report.html, report.md and so on. (default: the run's own; several runs "
-            "have none)",
-            rich_help_panel=FILES,
-            show_default=False,
-        ),
-    ] = None,
-    open_page: Annotated[
-        bool,
-        typer.Option("--open", help="Open the page in a browser.", rich_help_panel=FILES),
-    ] = False,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZES",
-            help="Memory to draw and judge by on the page, beside its own round sizes: sizes and cards "
-            "of aabench list gpus, such as 12GiB,t4-16gb.",
-            rich_help_panel=FILES,
-            show_default=False,
-        ),
-    ] = None,
+    format: Format = None,
+    to: To = None,
+    into: Into = None,
+    open_page: OpenPage = False,
+    budget: Budget = None,
     epochs: Epochs = None,
     images: Images = None,
-    predictions: Annotated[
-        bool,
-        typer.Option(
-            "--predictions", help="How far off the predictions were, by form, mode and size."
-        ),
-    ] = False,
+    predictions: Predictions = False,
 ) -> None:
     """Report runs: as a table here, as files for others, or how good their predictions were.
 
@@ -213,17 +162,32 @@ def _write(
 
     networks = {name for frame in frames for name in frame["network"].dropna().unique()}
     accuracies = published_accuracies(networks) if "html" in formats else []
-    for path in write_files(ReportedRuns(frames, budgets, accuracies), formats, folder):
-        print(path)
+    written: list[Path] = []
+    try:
+        for path in write_files(ReportedRuns(frames, budgets, accuracies), formats, folder):
+            written.append(path)
+    finally:  # first all files, then their names: whoever reads these may go
+        for path in written:
+            print(path)
+    for path in written:
         if open_page and path.suffix == ".html" and not webbrowser.open(path.resolve().as_uri()):
             print(f"aabench: no browser to be found; open {path} in one", file=sys.stderr)
 
 
 def _show_predictions(frame: pd.DataFrame, format: OutputFormat) -> None:
+    """Print how far off the predictions were.
+
+    Raises:
+        UsageError: no row has both a prediction and a measurement to hold it against.
+    """
     from aabench.report.prediction_table import prediction_errors, prediction_table
     from aabench.report.records import write_csv, write_json, write_markdown
     from aabench.report.terminal import print_to
 
+    errors = prediction_errors(frame)
+    if errors.empty:
+        raise _nothing_to_compare(frame)
+    prepare_stdout(format)
     if format is OutputFormat.table:
         print_to(sys.stdout, lambda width: prediction_table(frame, width=width))
         return
@@ -232,4 +196,20 @@ def _show_predictions(frame: pd.DataFrame, format: OutputFormat) -> None:
         OutputFormat.json: write_json,
         OutputFormat.md: write_markdown,
     }
-    writers[format](prediction_errors(frame), sys.stdout)
+    writers[format](errors, sys.stdout)
+
+
+def _nothing_to_compare(frame: pd.DataFrame) -> UsageError:
+    """Why there is no row to compare, and what to do about it."""
+    rows = f"none of {len(frame):,} rows has both a predicted and a measured peak"
+    if frame["status"].isin(("predicted", "invalid")).all():
+        return UsageError(
+            f"{rows}: they were predicted and never measured, so there is nothing to hold the "
+            "predictions against",
+            instead="give the command of the sweep without --predict, --gpu or --vram where it can "
+            "run, then aabench report --predictions on that run",
+        )
+    return UsageError(
+        f"{rows}: they failed, or have nothing predicted",
+        instead="aabench report without --predictions says what became of each",
+    )

@@ -23,9 +23,10 @@ from aabench.cli.run_flags import (
     Timeout,
 )
 from aabench.cli.target_flags import Again, DryRun, Format, Out, Retry, Yes
-from aabench.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from aabench.runs.request import Request
 
 DEFAULT_PROFILE = "quick"
@@ -114,14 +115,31 @@ def _run(request: Request, format: OutputFormat, trained: float | None) -> None:
 
     try:
         frame = watched_sweep(request)
-    except KeyboardInterrupt:
-        print(
-            f"\naabench: interrupted; what was measured is in {request.folder}\n"
-            f"resume with: {' '.join(_same_command())}",
-            file=sys.stderr,
+    except KeyboardInterrupt as stop:
+        stop.add_note(
+            f"what was measured is in {request.folder}\nresume with: {' '.join(_same_command())}"
         )
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    show_results(frame if trained is None else with_training_hours(frame, trained), format)
+        raise
+    try:
+        show_results(frame if trained is None else with_training_hours(frame, trained), format)
+    finally:
+        _say_if_nothing_ran(frame, request)
+
+
+def _say_if_nothing_ran(frame: pd.DataFrame, request: Request) -> None:
+    """Say that a sweep has not a single figure, which is no error but hardly what was meant."""
+    from aabench.report.statuses import shown_status, status_counts
+
+    counts = status_counts(shown_status(frame))
+    if "ok" in counts:
+        return
+    ends = ", ".join(f"{rows:,} {status}" for status, rows in counts.items())
+    retry = "; --retry measures again what crashed or timed out"
+    print(
+        f"aabench: no case gave a figure ({ends}); aabench report {request.folder} says why, under "
+        f"Not measured{retry if {'crashed', 'timeout'} & set(counts) else ''}",
+        file=sys.stderr,
+    )
 
 
 def _same_command() -> list[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from aabench.cli.error_console import error_console
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show what is being done until the block is left."""
-    console = Console(file=sys.stderr)
+    console = error_console()
     if not console.is_terminal:
         yield
         return

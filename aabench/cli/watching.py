@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from aabench.cli.error_console import error_console
 from aabench.report.progress import SweepProgress
 from aabench.runs.case_text import case_text
 from aabench.runs.door import measure
@@ -78,7 +78,7 @@ def watched_sweep(request: Request) -> pd.DataFrame:
 
     After a first Ctrl-C the folder is being put in order; a second one is ignored until that is done.
     """
-    observer = ProgressObserver(Console(file=sys.stderr), request.name)
+    observer = ProgressObserver(error_console(), request.name)
     with _one_interrupt():
         try:
             return measure(request, observer)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aabench.report.aligned_text import TextColumn
 from aabench.report.axis_text import AxisText, axis_column, case_phrase
+from aabench.report.doubtful_times import doubtful_ratios, marked
 from aabench.report.figure_columns import COMPARISON, figure_columns, figures, peak_bytes
 from aabench.report.quantities import ratio_text
 from aabench.report.side_by_side import RUN
@@ -180,11 +181,13 @@ def _range(rows: pd.DataFrame, name: str) -> str:
     import numpy as np
 
     ratios = figures(rows, name)
-    ratios = ratios[~np.isnan(ratios)]
-    if not len(ratios):
+    if np.isnan(ratios).all():
         return ""
-    smallest, largest = ratio_text(float(ratios.min())), ratio_text(float(ratios.max()))
-    return smallest if smallest == largest else f"{smallest}–{largest}"
+    ends = [int(np.nanargmin(ratios)), int(np.nanargmax(ratios))]
+    texts = [ratio_text(float(ratios[end])) for end in ends]
+    if name == "latency_ratio":
+        texts = [text.rstrip() for text in marked(texts, doubtful_ratios(rows)[ends])]
+    return "–".join(dict.fromkeys(texts))
 
 
 def _wall(rows: pd.DataFrame, axes: Sequence[AxisText]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aabench.report.aligned_text import TextColumn
+from aabench.report.doubtful_times import doubtful_ratios, marked
 from aabench.report.quantities import (
     BYTES,
     COUNTS,
@@ -87,11 +88,12 @@ def figure_phrase(frame: pd.DataFrame, row: int) -> str:
     one = frame.iloc[row : row + 1]
     peak, predicted = peak_bytes(one)
     latency, half_width = figures(one, "latency_median_s")[0], half_widths(one)[0]
-    time_ratio, peak_ratio = figures(one, "latency_ratio")[0], figures(one, "peak_ratio")[0]
+    peak_ratio = figures(one, "peak_ratio")[0]
+    time_ratio = ratio_text(figures(one, "latency_ratio")[0], empty="")
     phrases = [
         seconds_text(latency, half_width, empty=""),
         bytes_text(peak[0], empty="") + (" predicted" if predicted[0] else ""),
-        ratio_text(time_ratio, empty="") and f"{ratio_text(time_ratio)} the convolution's time",
+        time_ratio and f"{marked([time_ratio], doubtful_ratios(one))[0]} the convolution's time",
         ratio_text(peak_ratio, empty="") and f"{ratio_text(peak_ratio)} its memory",
     ]
     return ", ".join(filter(None, phrases))
@@ -160,6 +162,8 @@ def _quantity_column(frame: pd.DataFrame, name: str, title: str, scale: Scale) -
 def _ratio_column(frame: pd.DataFrame, name: str, head: str) -> list[TextColumn]:
     ratios = figures(frame, name).tolist()
     cells = [ratio_text(ratio) for ratio in ratios]
+    if name == "latency_ratio":
+        cells = marked(cells, doubtful_ratios(frame))
     styles = [_ratio_style(ratio) for ratio in ratios]
     title = f"{head} {COMPARISON}"
     return _unless_empty(TextColumn(title, head, cells, True, COMPARISON, styles))
@@ -201,4 +205,4 @@ def _headed(title: str, unit: Unit) -> str:
 
 
 def _unless_empty(column: TextColumn) -> list[TextColumn]:
-    return [] if all(cell == EMPTY for cell in column.cells) else [column]
+    return [] if all(cell.rstrip() == EMPTY for cell in column.cells) else [column]

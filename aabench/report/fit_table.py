@@ -41,6 +41,9 @@ STYLES = {
 EXPENDABLE = ("FLOPs", "at least", "at most", "ratio", "dv", "dk", "note", "alone left", "at peak")
 """Columns that a narrow terminal goes without, the least important first."""
 
+ANOTHER_FORM = "another form"
+"""The kind of those changes that compute the same attention in another way."""
+
 MOST_LAYERS = 24
 """Networks with more layers are shown by stage only; ``--format csv`` has every layer."""
 
@@ -133,10 +136,24 @@ def fit_tables(report: FitReport, *, every_layer: bool = False) -> Iterator[FitT
     if len(report.layers) and not len(report.maxima):
         is_whole = every_layer or len(report.layers) <= MOST_LAYERS
         rows, what = (report.layers, "Layers") if is_whole else (report.stages, "Stages")
-        yield FitTable(f"{what} with {report.attention}", _layer_columns(rows))
+        yield FitTable(_judged_title(what, report), _layer_columns(rows))
     if len(report.remedies):
         title = f"What could be changed of {report.attention}"
         yield FitTable(title, _remedy_columns(report.remedies))
+
+
+def _judged_title(what: str, report: FitReport) -> str:
+    """Which form the verdicts on layers are about, above all where the least change names another."""
+    title = f"{what} with {report.attention}"
+    least = _least_change(report)
+    if least is None or least.kind != ANOTHER_FORM:
+        return title
+    return f"{title} (the least change takes another form: {least.change})"
+
+
+def _least_change(report: FitReport) -> Any | None:
+    """The change that fits and changes least; None where none fits."""
+    return next((row for row in _rows(report.remedies) if row.verdict == "fits"), None)
 
 
 def _pieces(report: FitReport, width: int) -> Iterator[RenderableType]:
@@ -246,9 +263,8 @@ def _remedy_line(report: FitReport) -> str:
             f"The plain {report.plain_name} alone needs up to {need}: "
             f"{plain['verdict']} without any attention"
         )
-    fitting = [row for row in _rows(report.remedies) if row.verdict == "fits"]
-    if fitting:
-        best = fitting[0]
+    best = _least_change(report)
+    if best is not None:
         line = (
             f"Least change that fits: {best.change} (changes the mathematics: "
             f"{best.changes_mathematics}; {_cost_text(best)})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aabench.report.aligned_text import TextColumn
 from aabench.report.axis_text import AXES, axis_column
 from aabench.report.digest import RATIO_OF
+from aabench.report.doubtful_times import DOUBTFUL, MEANING, marked, noisy_times
 from aabench.report.figure_columns import figures
 from aabench.report.quantities import EMPTY, ratio_text
 from aabench.report.results import Results
@@ -37,6 +38,7 @@ class Comparison(NamedTuple):
         time: ratio of ``latency_median_s``; NaN where either is missing, as for memory.
         memory: ratio of ``step_peak_bytes``.
         is_unclear: whether the confidence intervals of the two times overlap.
+        is_doubtful: whether either of the two times is noisy.
     """
 
     row: int
@@ -44,6 +46,7 @@ class Comparison(NamedTuple):
     time: float
     memory: float
     is_unclear: bool
+    is_doubtful: bool
 
     def ratio(self, group: str) -> float:
         """The ratio of one of the groups ``TIME`` and ``MEMORY``."""
@@ -97,6 +100,8 @@ class FormRatios:
         meanings = [f"rows that differ in the form alone; below 1x is less than {BASELINE}"]
         if any(cell.startswith(UNCLEAR) for column in shown for cell in column.cells):
             meanings.append(f"{UNCLEAR} their 95 % confidence intervals overlap")
+        if any(cell.endswith(DOUBTFUL) for column in shown for cell in column.cells):
+            meanings.append(MEANING)
         if self.without_baseline:
             settings = "setting" if self.without_baseline == 1 else "settings"
             meanings.append(
@@ -124,6 +129,9 @@ class FormRatios:
     def _column(self, form: str, group: str) -> TextColumn:
         found = [_cell(self.comparisons.get((setting, form)), group) for setting in self.settings]
         cells, styles = zip(*found, strict=True)
+        if group == TIME:
+            each = (self.comparisons.get((setting, form)) for setting in self.settings)
+            cells = tuple(marked(cells, (one is not None and one.is_doubtful for one in each)))
         return TextColumn(f"{form} {group}", form, cells, right=True, group=group, styles=styles)
 
     def _known(self, form: str, group: str) -> list[float]:
@@ -182,6 +190,7 @@ def _beside_baseline(frame: pd.DataFrame, status: pd.Series[str]) -> pd.DataFram
             "low": figures(frame, "latency_ci_low_s"),
             "high": figures(frame, "latency_ci_high_s"),
             "peak": figures(frame, "step_peak_bytes"),
+            "is_noisy": noisy_times(frame),
         }
     ).drop_duplicates(["setting", "attention"])
     # A row that failed in a later round still has the figures of the earlier ones.
@@ -193,7 +202,9 @@ def _beside_baseline(frame: pd.DataFrame, status: pd.Series[str]) -> pd.DataFram
     others["time"] = others["latency"] / theirs["latency"]
     others["memory"] = others["peak"] / theirs["peak"].where(theirs["peak"] > 0)
     overlap = (others["low"] <= theirs["high"]) & (theirs["low"] <= others["high"])
-    others["is_unclear"] = overlap & others["time"].notna()
+    has_time = others["time"].notna()
+    others["is_unclear"] = overlap & has_time
+    others["is_doubtful"] = (others["is_noisy"] | theirs["is_noisy"].eq(True)) & has_time
     ran = others["latency"].notna() | others["peak"].notna()
     others["has_gap"] = ran & theirs["latency"].isna() & theirs["peak"].isna()
     return others

@@ -15,6 +15,14 @@ _SUBSTITUTES = str.maketrans("×–—±─→…µ█", "x--~->.u#")
 """What stands for a symbol on a terminal that has no such letter, one for one."""
 
 
+class _RaisingConsole(Console):
+    """A console that says when its reader has gone; rich's own would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise again the ``BrokenPipeError`` that is being handled."""
+        raise  # noqa: PLE0704  rich calls this from its except clause
+
+
 def print_to(
     stream: IO[str], render: Callable[[int], RenderableType], *, width: int | None = None
 ) -> None:
@@ -22,12 +30,15 @@ def print_to(
 
     Colours only on a terminal. Symbols that the stream's encoding lacks are replaced one for one,
     so that columns stay aligned.
+
+    Raises:
+        BrokenPipeError: nobody reads the stream any more.
     """
-    console = Console(file=stream, width=width)
+    console = _RaisingConsole(file=stream, width=width)
     if width is None:
         is_told = console.is_terminal or "COLUMNS" in os.environ
         width = console.width if is_told else PIPE_WIDTH
-        console = Console(file=stream, width=width)
+        console = _RaisingConsole(file=stream, width=width)
     with console.capture() as capture:
         console.print(render(width), soft_wrap=True)
     stream.write(_printable(capture.get(), getattr(stream, "encoding", None) or "utf-8"))

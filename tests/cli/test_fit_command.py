@@ -43,6 +43,24 @@ def test_it_does_not_fit_exits_3_and_names_the_least_change():
     assert "The plain debug-resnet alone needs up to " in done.stdout
 
 
+def test_the_heading_says_which_form_the_layers_are_judged_with():
+    asked = ["fit", "aa-debug-resnet", "--resolution", "1024", "--device", "cpu"]
+    table = run(*asked, "--budget", "1GiB", "--format", "csv", "--rows", "forms").stdout
+    rows = {row["attention"]: row for row in csv.DictReader(io.StringIO(table))}
+    enough, too_little = (
+        int(rows["blocked"]["needed_high_bytes"]),
+        int(rows["materialized"]["needed_low_bytes"]),
+    )
+    assert enough < too_little
+    budget = f"{(enough + too_little) // 2}B"
+    told = run(*asked, "--budget", budget, "--attention", "materialized").stdout
+    least = told.splitlines()[2].partition(": ")[2].partition(" (")[0]
+    assert least.startswith("--attention ")
+    assert f"Layers with materialized (the least change takes another form: {least})\n" in told
+    told = run(*asked, "--budget", "1GiB", "--attention", "materialized").stdout
+    assert "Layers with materialized\n" in told
+
+
 def test_too_close_exits_4():
     found = aabench.fit("aa-debug-resnet", batch=4, mode="train", budget="1GiB", device="cpu")
     peak = found.plain.need.peak_bytes

@@ -110,6 +110,28 @@ def test_a_persons_own_model_with_other_images():
     assert answer["case"]["subject"]["channels"] == 1
 
 
+@pytest.mark.parametrize("command", ["network", "fit"])
+def test_images_have_the_same_two_spellings_everywhere(command):
+    words = [
+        "my_models:build",
+        "--augment",
+        "2",
+        "--heads",
+        "4",
+        "--kappa",
+        "0.5",
+        "--format",
+        "json",
+    ]
+    words += ["--budget", "1GiB", "--device", "cpu"] if command == "fit" else []
+    in_one, in_two = (
+        CliRunner().invoke(app, [command, *words, *image], catch_exceptions=False)
+        for image in (["--input", "1x12x10"], ["--image-channels", "1", "--resolution", "12x10"])
+    )
+    assert in_one.stdout == in_two.stdout
+    assert json.loads(in_one.stdout)["schema"] == 1
+
+
 def test_csv_and_markdown_have_a_row_for_each_layer():
     rows = list(csv.DictReader(io.StringIO(shown("debug-resnet", "--format", "csv"))))
     assert {"conv1", "fc"} <= {row["name"] for row in rows}
@@ -152,6 +174,7 @@ def test_measured_beside_predicted_with_hours(tmp_path):
         (["my_models:build", "--augment", "9*"], "matches no module"),
         (["my_models:build", "--augment", "5"], "not a Conv2d"),
         (["debug-resnet", "--resolution", "8", "--input", "3x8x8"], "say the same"),
+        (["debug-resnet", "--image-channels", "3", "--input", "3x8x8"], "say the same"),
         (["debug-resnet", "--input", "8x8"], "not an image"),
         (["debug-resnet", "--epochs", "3"], "go together"),
         ([""], "name is empty"),

@@ -1,5 +1,6 @@
 """``aabench sweep --predict``: every case costed, none run, for this machine or for a card."""
 
+import io
 import json
 
 import pandas as pd
@@ -10,6 +11,7 @@ import aabench
 from aabench.cases.columns import COLUMN_NAMES
 from aabench.cli.main import app
 from aabench.errors import AabenchError, UsageError
+from aabench.report.formats import write
 
 LAYERS = ["--in-channels", "32", "--heads", "2,3", "--dk", "8", "--dv", "8", "--resolution", "8,16"]
 
@@ -47,6 +49,17 @@ def test_a_grid_for_a_card_that_is_not_here(tmp_path):
 def test_the_table_says_that_nothing_stands_behind_it():
     text = output(*LAYERS, "--vram", "12GiB", "--arch", "sm89")
     assert "predicted, not measured: never checked on a card" in " ".join(text.split())
+
+
+def test_what_libraries_take_of_tiny_peaks_is_explained_on_a_card_alone():
+    tiny = ["--in-channels", "16", "--heads", "2", "--dk", "8", "--dv", "4", "--resolution"]
+    told = " ".join(output(*tiny, "4,56", "--gpu", "t4-16gb").split())
+    assert "the smallest peaks are mostly the 8.12 MiB that cuBLAS keeps" in told
+    here = io.StringIO()
+    write(aabench.predict(in_channels=16, heads=2, dk=8, dv=4, resolution=[4, 56]), "table", here)
+    assert "predicted, not measured" in here.getvalue() and "cuBLAS" not in here.getvalue()
+    large = output(*tiny, "56", "--batch", "512", "--gpu", "t4-16gb")
+    assert "cuBLAS" not in large
 
 
 def test_a_prediction_is_kept_where_it_is_told_and_read_again(tmp_path):

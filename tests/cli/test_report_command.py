@@ -196,6 +196,19 @@ def test_the_page_of_a_network_is_told_what_papers_report(
     assert {each.network for each in others} <= {"aa-wrn28-10"}
 
 
+@pytest.mark.parametrize("format_name", ["table", "csv", "json", "md"])
+def test_predictions_that_nothing_was_measured_of_are_refused(
+    run: Path, tmp_path: Path, format_name: str
+) -> None:
+    predicted = tmp_path / "predicted"
+    words = ["sweep", "--predict", "--resolution", "14", "--gpu", "t4-16gb", "--out"]
+    assert CliRunner().invoke(app, [*words, str(predicted)]).exit_code == 0
+    told = refused(predicted, "--predictions", "--format", format_name)
+    assert "predicted and never measured" in told and "without --predict" in told
+    told = refused(run, "--predictions", "--format", format_name)  # from before there were any
+    assert "have nothing predicted" in told and "says what became of each" in told
+
+
 def test_a_prediction_is_reported_beside_a_measured_run(run: Path, tmp_path: Path) -> None:
     predicted = tmp_path / "predicted"
     words = ["sweep", "--predict", "--resolution", "14,28", "--gpu", "t4-16gb", "--out"]

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import aabench
 from aabench.cases.columns import COLUMN_NAMES
+from aabench.cli.main import app
 
 AABENCH = [sys.executable, "-m", "aabench"]
 
@@ -177,6 +179,28 @@ def test_the_plug_pulled_ten_times_changes_nothing_in_the_end(tmp_path, swept):
     ]
     pd.testing.assert_frame_equal(ours[settled], theirs[settled])
     assert ours.attrs["complete"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "clue"),
+    [
+        (["unsupported", "oom"], "(1 oom, 1 unsupported); aabench report mine says why, under"),
+        (["crashed", "crashed"], "(2 crashed); aabench report mine"),
+        (["ok", "crashed"], None),
+    ],
+)
+def test_a_sweep_without_any_figure_says_so_and_where_to_look(monkeypatch, statuses, clue):
+    frame = aabench.predict(in_channels=16, heads=2, dk=8, dv=4, resolution=[4, 8])
+    frame["status"], frame["reason"] = statuses, "no such luck"
+    monkeypatch.setattr("aabench.cli.watching.watched_sweep", lambda request: frame)
+    done = CliRunner().invoke(app, ["sweep", "--heads", "2", "--out", "mine"])
+    assert done.exit_code == 0
+    if clue is None:
+        assert done.stderr == ""
+        return
+    assert done.stderr.startswith("aabench: no case gave a figure ") and clue in done.stderr
+    assert ("--retry" in done.stderr) == ("crashed" in statuses)
+    assert "Not measured" in done.stdout
 
 
 def test_dry_run_writes_nothing(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aabench.cases.columns import STATUSES
+from aabench.report.doubtful_times import DOUBTFUL
 from aabench.report.page.accuracy_chart import PublishedAccuracy, accuracy_chart
 from aabench.report.page.budgets import START, budgets_of
 from aabench.report.page.chart import Chart, LeftOut
@@ -38,7 +39,7 @@ ANSWER_TEXT = (
 )
 ROWS_TEXT = (
     "Every row of the results, the failed ones too: a heading sorts, the boxes and the search filter; "
-    "figures with ~ are predicted."
+    f"figures with ~ are predicted; a ratio with {DOUBTFUL} is of noisy times, as its row's warnings say."
 )
 
 Drawn = Chart | HeatMap | LeftOut
