@@ -77,4 +77,6 @@ class Post:
             raise RunError("the worker was stopped")
         if self.worker is None:
             self.worker = WorkerProcess(self._device, self._outside_code)
+            if self._is_stopped:  # while it started: there was no worker yet to end
+                raise RunError("the worker was stopped")
         return self.worker

@@ -18,7 +18,7 @@ LOCAL = "local"
 ANSWER_SECONDS = 10.0
 """A cluster that is there accepts a connection within this time."""
 
-TRIAL_SECONDS = 30.0
+TRIAL_SECONDS = 60.0
 """A process imports Ray and connects within this time, also from a slow disk."""
 
 TRIAL = """

@@ -105,7 +105,9 @@ def leaks(q, k, v, tables, resolution):
 
 
 def grows(q, k, v, tables, resolution):
+    """Takes a gibibyte and keeps it: more would be the machine's if its watcher were held up."""
     hoard = []
-    while True:
+    for _ in range(32):
         hoard.append(torch.ones(8 << 20))
         time.sleep(0.01)
+    time.sleep(1000)

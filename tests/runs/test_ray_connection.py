@@ -12,18 +12,20 @@ from aabench.runs.ray_connection import check_answer, connect
 from aabench.runs.ray_post import restore_threads
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture
+def silent_port():
+    """A port that nobody listens at, nor can while it is held."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @pytest.mark.parametrize(
     ("address", "usual"), [("127.0.0.1:{port}", "6379"), ("ray://127.0.0.1:{port}", "10001")]
 )
-def test_an_address_that_does_not_answer(address, usual):
+def test_an_address_that_does_not_answer(address, usual, silent_port):
     with pytest.raises(UsageError, match=rf"no Ray cluster answers at .* check that.*{usual}"):
-        check_answer(address.format(port=free_port()))
+        check_answer(address.format(port=silent_port))
 
 
 def test_silence_has_an_end():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from process_presence import is_at_work
 
 from aabench.cases.case import Case, Layer
 from aabench.cases.grid import Grid
@@ -174,7 +175,7 @@ def test_closing_ends_workers_that_hang():
     pids = [station._post.worker.pid for station in crew._stations]
     start = time.monotonic()
     crew.close()
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 120  # they would hang for longer than this test may
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -231,8 +232,8 @@ def test_a_killed_sweep_takes_its_workers_along(tmp_path):
         pids = [int(word) for word in process.stdout.readline().split()]
         assert len(pids) == 2
         process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+    deadline = time.monotonic() + 120
+    while any(is_at_work(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -9,7 +9,7 @@ import pytest
 
 import aabench
 from aabench.cases.case import Case, Layer
-from aabench.errors import UsageError
+from aabench.errors import RunError, UsageError
 from aabench.runs import post, worker_process
 from aabench.runs.executor import InOrder, OneWorker
 from aabench.runs.settings import RunSettings
@@ -29,7 +29,7 @@ def started(_task: Task) -> None:
 def test_a_worker_that_takes_too_much_memory_is_stopped(monkeypatch):
     monkeypatch.setattr(worker_process, "available_bytes", lambda: 300 << 20)
     worker = WorkerProcess("cpu")
-    outcome = worker.run(task("faulty_forms:grows"), timeout=60)
+    outcome = worker.run(task("faulty_forms:grows"), timeout=250)
     assert outcome.status == "oom"
     assert "bytes resident, above the" in outcome.reason
     assert not worker.alive
@@ -60,10 +60,26 @@ def test_a_worker_that_died_between_two_tasks_costs_neither():
     statuses = []
     for _, outcome in crew.run(InOrder([task(), task(batch=2)]), started):
         statuses.append(outcome.status)
-        os.kill(pid(crew), signal.SIGKILL)
+        os.kill(crew._post.worker.pid, signal.SIGKILL)  # not pid(crew): 0 would be all of us
         crew._post.worker._process.wait()
     crew.close()
     assert statuses == ["ok", "ok"]
+
+
+def test_a_post_that_is_stopped_while_its_worker_starts_runs_nothing(monkeypatch):
+    """Were the task run all the same, Ctrl-C would wait for it."""
+    stopped = post.Post(RunSettings(device="cpu", timeout=5), "cpu")
+
+    class Late(WorkerProcess):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            stopped.stop()
+
+    monkeypatch.setattr(post, "WorkerProcess", Late)
+    with pytest.raises(RunError, match="the worker was stopped"):
+        stopped.run(task("faulty_forms:hangs"))
+    assert stopped.worker.tasks_done == 0
+    stopped.close()
 
 
 def test_a_device_that_is_not_there_is_said_at_once():
