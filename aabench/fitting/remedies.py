@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from aabench.cost.bands import Band
+from aabench.cost.traced.traced_step import TracedModule
 from aabench.errors import UnsupportedCase, UsageError
 from aabench.fitting.budget import Budget
 from aabench.fitting.forms import (
@@ -163,10 +164,8 @@ class _Finder:
         if not self._subject.settings.trains:
             return
         stages = self._stages()
-        for count in dict.fromkeys((1, len(stages))):
-            chosen = sorted(stages[:count])
-            if not chosen:
-                return
+        for count in self._worth_checkpointing(stages):
+            chosen = sorted(stage.name for stage in stages[:count])
             patterns = tuple(f"{name}.*" for name in chosen)
             yield self._remedy(
                 "checkpointing",
@@ -176,7 +175,18 @@ class _Finder:
                 "batch norm's running averages move twice a step",
             )
 
-    def _stages(self) -> list[str]:
+    def _worth_checkpointing(self, stages: list[TracedModule]) -> list[int]:
+        """How many stages to checkpoint: the first alone, and all.
+
+        Not the first alone where all that it keeps for the backward pass is less than what is missing.
+        """
+        if not stages:
+            return []
+        missing = Judgement(self._predictor.need(self._subject), self._budget).short_bytes
+        is_hopeless = stages[0].saved_bytes < missing
+        return [len(stages)] if is_hopeless else list(dict.fromkeys((1, len(stages))))
+
+    def _stages(self) -> list[TracedModule]:
         """The modules beside the augmented stages, those first that keep most for the backward pass."""
         names = [layer.name for layer in self._predictor.built(self._subject.source).layers]
         beside = stage_of(names[0], names) if names else ""
@@ -189,7 +199,7 @@ class _Finder:
             and module.kind in kinds
             and module.saved_bytes
         ]
-        return [module.name for module in sorted(stages, key=lambda each: -each.saved_bytes)]
+        return sorted(stages, key=lambda each: -each.saved_bytes)
 
     def batches(self) -> Iterator[Remedy]:
         """The largest smaller batch that fits."""

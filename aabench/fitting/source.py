@@ -12,6 +12,7 @@ from torch import nn
 
 from aabench.cases.network import Network
 from aabench.errors import UsageError
+from aabench.modules.unfilled import UnfilledMode
 from aabench.networks.augmenting import Replacement, augment, augmented_layers
 from aabench.networks.case_network import build_case_network
 from aabench.networks.meta_trace import InputSize, meta_copy
@@ -215,6 +216,6 @@ def _building(name: str) -> str:
 
 
 def _on_meta(network: Network) -> nn.Module:
-    with torch.device("meta"):
+    with torch.device("meta"), UnfilledMode():
         model = build_case_network(network)
     return model.to("meta")  # a user's function need not mind torch's default device

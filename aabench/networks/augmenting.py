@@ -162,7 +162,7 @@ def augment(
             instead="raise upsilon or lower heads",
         )
     # The copy goes first: where the model's own code needs a Conv2d there, the model stays whole.
-    swap_modules(tracer, {name: _meta_twin(layer) for name, layer in replacements.items()})
+    swap_modules(tracer, {name: meta_copy(layer) for name, layer in replacements.items()})
     run_on_meta(tracer, input_size)
     if copy_filters:
         for name, layer in replacements.items():
@@ -269,13 +269,6 @@ def _check_size(candidate: Candidate, most_tokens: int, heads: int, downsample: 
         instead="give a downsample or a smaller input_size, leave the layer out, "
         "or raise most_tokens",
     )
-
-
-def _meta_twin(layer: AugmentedConv2d) -> AugmentedConv2d:
-    """The layer on the meta device, by a form that runs there as on every device."""
-    twin = meta_copy(layer)
-    twin.attention = "broadcast"
-    return twin
 
 
 def _copy_filters(old: nn.Module, new: AugmentedConv2d) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from aabench.errors import UsageError
 from aabench.layers.arguments import count
+from aabench.layers.augmented_convolution import AugmentedConv2d
 from aabench.modules.twin import twin
 
 Model = TypeVar("Model", bound=nn.Module)
 
 InputSize = tuple[int, int, int]
 """(C, H, W) of one image."""
+
+Substitutes = dict[tuple[nn.Module, str], Callable[[Tensor], Tensor]]
+"""Methods by the module and the name that they stand for."""
 
 
 def meta_copy(model: Model) -> Model:
@@ -41,7 +45,8 @@ def run_on_meta(model: nn.Module, input_size: InputSize) -> None:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     image = torch.empty(1, *input_size, device="meta", dtype=dtype)
     entered: list[tuple[str, nn.Module, tuple[int, ...] | None]] = []
-    with _recording_entries(model, entered), _norms_skipped(model), torch.no_grad():
+    skipped = {**_skipped_norms(model), **_skipped_attention(model)}
+    with _recording_entries(model, entered), _in_place_of(skipped), torch.no_grad():
         try:
             model(image)
         except Exception as error:  # a user's forward may raise anything
@@ -78,20 +83,13 @@ def reached_resolutions(
     return found
 
 
-@contextmanager
-def _norms_skipped(model: nn.Module) -> Iterator[None]:
-    """Let batch norms give back what they get: no shape depends on them, and meta takes its time."""
-    norms = [module for module in model.modules() if type(module) is nn.BatchNorm2d]
-    for norm in norms:
-        norm.forward = _unchanged_by(norm)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for norm in norms:
-            del norm.forward
+def _skipped_norms(model: nn.Module) -> Substitutes:
+    """Batch norms that give back what they get: no shape depends on them, and meta takes its time."""
+    norms = (module for module in model.modules() if type(module) is nn.BatchNorm2d)
+    return {(norm, "forward"): _unchanged_by(norm) for norm in norms}
 
 
-def _unchanged_by(norm: nn.BatchNorm2d) -> Any:
+def _unchanged_by(norm: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
     """A forward that does nothing, except to refuse what the norm would refuse."""
     original = norm.forward
 
@@ -100,6 +98,33 @@ def _unchanged_by(norm: nn.BatchNorm2d) -> Any:
         return x if is_taken else original(x)
 
     return forward
+
+
+def _skipped_attention(model: nn.Module) -> Substitutes:
+    """Augmented convolutions that only look at the attention's inputs: its output's shape is known."""
+    layers = (module for module in model.modules() if isinstance(module, AugmentedConv2d))
+    return {(layer, "attended"): _unattended_by(layer) for layer in layers}
+
+
+def _unattended_by(layer: AugmentedConv2d) -> Callable[[Tensor], Tensor]:
+    def attended(x: Tensor) -> Tensor:
+        layer.attention_inputs(x)  # it refuses what does not fit its positions
+        sides = (-(-side // layer.stride) for side in x.shape[2:])
+        return x.new_empty((x.shape[0], layer.dv, *sides))
+
+    return attended
+
+
+@contextmanager
+def _in_place_of(substitutes: Substitutes) -> Iterator[None]:
+    """Let modules have other methods for a while."""
+    for (module, name), method in substitutes.items():
+        setattr(module, name, method)
+    try:
+        yield
+    finally:
+        for module, name in substitutes:
+            delattr(module, name)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """``aabench sweep`` as a person types it: rows, resume, interruption, and nonsense refused."""
 
+import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 import aabench
 from aabench.cases.columns import COLUMN_NAMES
-from aabench.cli.main import app
+from aabench.cli.main import app, main
+
+PATIENCE_S = 240
+"""For what is certain to come, however busy the machine; below what a test may take."""
 
 AABENCH = [sys.executable, "-m", "aabench"]
 
@@ -24,11 +28,57 @@ SMALL = [
     *("--seconds-per-case", "0.02", "--device", "cpu"),
 ]
 
+HOLDING = """
+import pathlib, time
+from aabench.layers.attention.broadcast import attend as broadcast
 
-def run(*words, cwd, **options):
+def attend(*inputs):
+    rows = pathlib.Path("cut", "rows.jsonl")
+    while pathlib.Path("hold").exists() and rows.exists() and rows.read_bytes().count(b"\\n") >= 3:
+        time.sleep(0.01)
+    return broadcast(*inputs)
+"""
+"""A form that waits once three rounds are written: until then a sweep goes on, and it cannot end."""
+
+HELD = ["sweep", *SMALL, "--attention", "materialized,holding:attend", "--out", "cut"]
+
+
+def run(*words, cwd):
     return subprocess.run(
-        [*AABENCH, *words], cwd=cwd, capture_output=True, text=True, timeout=240, **options
+        [*AABENCH, *words], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S
     )
+
+
+@contextlib.contextmanager
+def begun(*words, cwd):
+    """A command that runs beside the test, and ends with it at the latest."""
+    with subprocess.Popen(
+        [*AABENCH, *words],
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Runs a command in this process, to its exit code and what it wrote."""
+
+    def run_here(*words, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setattr(sys, "argv", ["aabench", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        written = capsys.readouterr()
+        return subprocess.CompletedProcess(words, ended.value.code, written.out, written.err)
+
+    return run_here
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +111,10 @@ def test_the_table_says_what_was_compared(swept):
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_the_same_command_says_that_it_is_complete(swept):
+def test_the_same_command_says_that_it_is_complete(swept, typed):
     folder, _ = swept
     before = (folder / "mine" / "rows.jsonl").read_bytes()
-    done = run("sweep", *SMALL, "--out", "mine", "--format", "csv", cwd=folder)
+    done = typed("sweep", *SMALL, "--out", "mine", "--format", "csv", cwd=folder)
     assert done.returncode == 0
     assert "already complete" in done.stderr
     assert done.stdout.startswith("status,reason")
@@ -79,16 +129,16 @@ def test_a_run_is_loaded_in_one_line(swept):
     assert frame["status"].tolist().count("ok") == 8
 
 
-def test_report_prints_it_again(swept):
+def test_report_prints_it_again(swept, typed):
     folder, _ = swept
-    done = run("report", "mine", "--format", "json", cwd=folder)
+    done = typed("report", "mine", "--format", "json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 16
-    table = run("report", "mine", cwd=folder)
+    table = typed("report", "mine", cwd=folder)
     assert "sdpa-bias" in table.stdout
 
 
-def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept, tmp_path):
+def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept):
     folder, _ = swept
     done = run("sweep", "--heads", "4", "--out", "mine", cwd=folder)
     assert done.returncode == 2
@@ -96,38 +146,51 @@ def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept, tmp_pat
     assert "--again" in done.stderr
 
 
-def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
-    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.3", "--out", "cut"]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    rows = tmp_path / "cut" / "rows.jsonl"
-    wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 3)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)  # an impatient person must not corrupt anything
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+@pytest.fixture
+def holding(tmp_path):
+    """A folder in which the sweep ``HELD`` cannot end, and the file that is there for as long."""
+    (tmp_path / "holding.py").write_text(HOLDING)
+    hold = tmp_path / "hold"
+    hold.touch()
+    return tmp_path, hold
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(holding):
+    folder, hold = holding
+    rows = folder / "cut" / "rows.jsonl"
+    with begun(*HELD, cwd=folder) as process:
+        wait_for(lambda: has_ended(process) or lines_in(rows) >= 3)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # an impatient person must not corrupt anything
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, errors
     assert "resume with: aabench sweep" in errors
     early = rows.read_bytes()
-    frame = pd.read_csv(tmp_path / "cut" / "results.csv")
+    frame = pd.read_csv(folder / "cut" / "results.csv")
     assert len(frame) == 16
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    hold.unlink()
+    done = run(*HELD, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert rows.read_bytes().startswith(early)
     assert_each_round_once(rows)
-    assert set(aabench.load_run(tmp_path / "cut")["status"]) == {"ok", "invalid"}
+    assert set(aabench.load_run(folder / "cut")["status"]) == {"ok", "invalid"}
 
 
-def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(tmp_path):
-    words = [*AABENCH, "sweep", *SMALL, "--seconds-per-case", "0.3", "--out", "cut"]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    rows = tmp_path / "cut" / "rows.jsonl"
-    wait_for(lambda: rows.exists() and rows.read_bytes().count(b"\n") >= 2)
-    workers = children_of(process.pid)
-    assert workers
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not any(is_running(pid) for pid in workers))
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(holding):
+    folder, hold = holding
+    rows = folder / "cut" / "rows.jsonl"
+    with begun(*HELD, cwd=folder) as process:
+        wait_for(lambda: has_ended(process) or lines_in(rows) >= 3)
+        workers = children_of(process)
+        process.kill()
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert workers, errors
+    wait_for(lambda: not any(map(is_at_work, workers)))
+    early = rows.read_bytes()
+    hold.unlink()
+    done = run(*HELD, cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert rows.read_bytes().startswith(early)
     assert_each_round_once(rows)
 
 
@@ -140,28 +203,24 @@ def test_a_worker_that_hangs_goes_with_its_parent(tmp_path, nap):
         "    pathlib.Path('hanging').touch()\n"
         f"    {nap}\n"
     )
-    words = [*AABENCH, "sweep", *SMALL, "--attention", "slow:attend", "--out", "cut"]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wait_for((tmp_path / "hanging").exists)
-    workers = children_of(process.pid)
-    assert workers
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not any(is_running(pid) for pid in workers))
+    words = ["sweep", *SMALL, "--attention", "slow:attend", "--out", "cut"]
+    with begun(*words, cwd=tmp_path) as process:
+        wait_for(lambda: has_ended(process) or (tmp_path / "hanging").exists())
+        workers = children_of(process)
+        process.kill()
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert workers, errors
+    wait_for(lambda: not any(map(is_at_work, workers)))
 
 
 def test_the_plug_pulled_ten_times_changes_nothing_in_the_end(tmp_path, swept):
-    words = [*AABENCH, "sweep", *SMALL, "--out", "mine"]
+    words = ["sweep", *SMALL, "--out", "mine"]
     rows = tmp_path / "mine" / "rows.jsonl"
     for _ in range(10):
         before = size_of(rows)
-        process = subprocess.Popen(
-            words, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        wait_for(lambda: size_of(rows) > before or process.poll() is not None)  # noqa: B023
-        process.kill()
-        process.wait()
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        with begun(*words, cwd=tmp_path) as process:
+            wait_for(lambda: has_ended(process) or size_of(rows) > before)  # noqa: B023
+    done = run(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_each_round_once(rows)
     ours, theirs = aabench.load_run(tmp_path / "mine"), aabench.load_run(swept[0] / "mine")
@@ -203,8 +262,8 @@ def test_a_sweep_without_any_figure_says_so_and_where_to_look(monkeypatch, statu
     assert "Not measured" in done.stdout
 
 
-def test_dry_run_writes_nothing(tmp_path):
-    done = run("sweep", *SMALL, "--dry-run", cwd=tmp_path)
+def test_dry_run_writes_nothing(tmp_path, typed):
+    done = typed("sweep", *SMALL, "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "16 rows, of which 8 invalid" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -223,7 +282,7 @@ def test_python_from_standard_input(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.stdout == "ok True\n", done.stderr
 
@@ -251,8 +310,8 @@ def test_python_from_standard_input(tmp_path):
         (["--out", "/proc/nothing/here"], ["cannot be made"]),
     ],
 )
-def test_nonsense_is_refused_before_anything_is_written(tmp_path, words, clues):
-    done = run("sweep", *words, cwd=tmp_path)
+def test_nonsense_is_refused_before_anything_is_written(tmp_path, typed, words, clues):
+    done = typed("sweep", *words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     flat = " ".join(done.stderr.replace("│", " ").split())
@@ -267,24 +326,36 @@ def assert_each_round_once(rows: Path) -> None:
     assert len(seen) == len(set(seen))
 
 
-def wait_for(condition, seconds=90):
-    deadline = time.monotonic() + seconds
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+def has_ended(process: subprocess.Popen[str]) -> bool:
+    return process.poll() is not None
 
 
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def lines_in(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def is_running(pid: int) -> bool:
+def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that a process has started; none once it has ended."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether a process is still there; one that has ended may wait for its parent to see so."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -196,10 +196,7 @@ class _Told:
 
     def _anchor(self, block: Numbered) -> Tensor:
         """A tensor for autograd to save: the block goes with it at the latest."""
-        with self._meter.paused():
-            anchor = torch.empty(block.size, dtype=torch.uint8)
-        self._meter.bind(anchor, self._places[block.number])
-        return anchor
+        return self._meter.blank((block.size,), (1,), torch.uint8, self._places[block.number])
 
     def _tensor(self, block: Numbered, like: Tensor | _Like, *, channels_first: bool) -> Tensor:
         """A block as a tensor (B, Nh, N, d), its channels before pixels or the heads inside these.
@@ -213,11 +210,8 @@ class _Told:
         else:
             deep = elements // (batch * heads * tokens)
             strides = (tokens * heads * deep, deep, heads * deep, 1)
-        with self._meter.paused():
-            whole = torch.empty(elements, dtype=like.dtype)
-            tensor = whole.as_strided(tuple(like.shape), strides)
-        self._meter.bind(tensor, self._places[block.number])
-        return tensor
+        shape, place = tuple(like.shape), self._places[block.number]
+        return self._meter.blank(shape, strides, like.dtype, place)
 
 
 class _Like(NamedTuple):

@@ -25,6 +25,17 @@ from aabench.cost.traced.operations import OperationLog
 from aabench.cost.traced.owners import Owners
 from aabench.cost.traced.script import replay
 
+Shape = tuple[int, ...]
+
+Runner = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+_EMPTY = torch.ops.aten.empty_strided.default
+
+
+def called(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The result of an operation by whatever takes it after the meter."""
+    return operation(*arguments, **named)
+
 
 class Meter(TorchDispatchMode):
     """Follows the storages that are alive, and counts multiply-accumulates by torch's own formulas.
@@ -38,11 +49,15 @@ class Meter(TorchDispatchMode):
         owners: whose each operation is.
         scratch: what kernels allocate beside their results.
         log: where blocks are written down.
+        run: gives the result of an operation on its arguments, positional and named.
     """
 
-    def __init__(self, owners: Owners, scratch: KernelScratch, log: AllocationLog) -> None:
+    def __init__(
+        self, owners: Owners, scratch: KernelScratch, log: AllocationLog, run: Runner
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.owners = owners
+        self._run = run
         self.log = log
         self.operations = OperationLog()
         self.attentions: list[Callable[[], AttentionRecord]] = []
@@ -61,11 +76,11 @@ class Meter(TorchDispatchMode):
         """Run one operation, and write down what it did."""
         kwargs = kwargs or {}
         if self._is_paused:
-            return func(*args, **kwargs)
+            return self._run(func, args, kwargs)
         if self._is_made_of_others(func):
             with self:
                 return func.decompose(*args, **kwargs)
-        result = func(*args, **kwargs)
+        result = self._run(func, args, kwargs)
         if not isinstance(result, Tensor | tuple | list):
             return result
         owner = self.owners.current()
@@ -76,10 +91,8 @@ class Meter(TorchDispatchMode):
         replay(self._scratch.of(func, args, result), self.log, owner)
         for tensor in tensors_in(result):
             self.notice(tensor, kind, owner)
-        formula = flop_registry.get(func._overloadpacket)
-        macs = 0
-        if formula is not None:
-            macs = formula(*args, **kwargs, out_val=result) // 2
+        macs = _macs(func, args, kwargs, result)
+        if macs:
             self.count(owner, forward=macs, step=macs)
         if known < len(self.log.sizes) or func._schema.is_mutable:  # else it made a view
             self.operations.note(macs, _bytes_of((args, kwargs)) + _bytes_of(result))
@@ -97,6 +110,14 @@ class Meter(TorchDispatchMode):
         if known is not None:
             return known[0]
         return self._follow(storage, self.log.allocate(storage.nbytes(), kind, owner))
+
+    def blank(self, shape: Shape, strides: Shape, dtype: torch.dtype, place: int) -> Tensor:
+        """A new tensor for a block that is written down already, and goes with it."""
+        layout = {"dtype": dtype, "device": torch.device("cpu")}
+        with self.paused():
+            tensor: Tensor = self._run(_EMPTY, (shape, strides), layout)
+        self.bind(tensor, place)
+        return tensor
 
     def bind(self, tensor: Tensor, place: int) -> None:
         """Let a block that is written down already go with the storage of a new tensor."""
@@ -138,6 +159,27 @@ class Meter(TorchDispatchMode):
     def _forget(self, key: int, _reference: Any) -> None:
         place, _ = self._known.pop(key)
         self.log.free(place)
+
+
+def _macs(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any], result: Any) -> int:
+    """Multiply-accumulates by torch's own formula; 0 of an operation without one."""
+    formula = flop_registry.get(operation._overloadpacket)
+    if formula is None:
+        return 0
+    bare = getattr(formula, "__wrapped__", None)
+    if bare is None:
+        return int(formula(*arguments, **named, out_val=result)) // 2
+    shapes = {key: _shapes(value) for key, value in named.items()}
+    return int(bare(*_shapes(arguments), **shapes, out_shape=_shapes(result))) // 2
+
+
+def _shapes(value: Any) -> Any:
+    """A value with shapes in the place of its tensors, as the formulas want it."""
+    if isinstance(value, Tensor):
+        return value.shape
+    if isinstance(value, list | tuple):
+        return type(value)([_shapes(each) for each in value])
+    return value
 
 
 def _bytes_of(value: Any) -> int:

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+from aabench.cost.traced.taught_results import Layout, taught_result
 
 CPU = torch.device("cpu")
 
@@ -61,28 +63,6 @@ class StandInMode(TorchDispatchMode):
         return False
 
 
-class _Layout(NamedTuple):
-    """A result in memory of its own.
-
-    Attributes:
-        shape: of the tensor.
-        strides: in elements.
-        dtype: of its elements.
-        size: bytes of its storage.
-    """
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: torch.dtype
-    size: int
-
-    def made(self) -> Tensor:
-        """A new stand-in like it."""
-        return Tensor._make_wrapper_subclass(
-            StandIn, self.shape, self.strides, dtype=self.dtype, device=CPU, storage_size=self.size
-        )
-
-
 class _Part(NamedTuple):
     """A result in the memory of another tensor.
 
@@ -93,7 +73,7 @@ class _Part(NamedTuple):
     """
 
     of: int
-    layout: _Layout
+    layout: Layout
     offset: int
 
 
@@ -177,9 +157,12 @@ def _answer(question: Any, ask: Callable[[], Any]) -> Any:
 
 
 def _asked(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """The description of an operation's results, from torch's fake tensors."""
+    """The description of an operation's results, from torch's fake tensors if nobody else knows it."""
+    taught = taught_result(operation, arguments)
+    if taught is not None:
+        return taught
     owners: dict[int, int] = {}
-    with _fake_tensors():
+    with _disable_current_modes(), _fake_tensors():
         results = operation(*_faked(arguments, owners), **_faked(named, owners))
     return _described(results, owners)
 
@@ -212,7 +195,7 @@ def _described(value: Any, owners: dict[int, int]) -> Any:
     if not isinstance(value, Tensor):
         return value
     storage = value.untyped_storage()
-    layout = _Layout(value.shape, value.stride(), value.dtype, storage.nbytes())
+    layout = Layout(value.shape, value.stride(), value.dtype, storage.nbytes())
     if storage._cdata in owners:
         return _Part(owners[storage._cdata], layout, int(value.storage_offset()))
     owners[storage._cdata] = len(owners)
@@ -227,8 +210,8 @@ def _made(described: Any, tensors: list[Tensor], *, is_changed: bool) -> Any:
         tensors: the operands, to which new results are added.
         is_changed: whether what lies in an operand as a whole is that operand itself.
     """
-    if isinstance(described, _Layout):
-        tensors.append(described.made())
+    if isinstance(described, Layout):
+        tensors.append(_stand_in(described))
         return tensors[-1]
     if isinstance(described, _Part):
         whole = tensors[described.of]
@@ -242,9 +225,21 @@ def _made(described: Any, tensors: list[Tensor], *, is_changed: bool) -> Any:
     return described
 
 
+def _stand_in(layout: Layout) -> Tensor:
+    """A new stand-in."""
+    return Tensor._make_wrapper_subclass(
+        StandIn,
+        layout.shape,
+        layout.strides,
+        dtype=layout.dtype,
+        device=CPU,
+        storage_size=layout.size,
+    )
+
+
 def _part(whole: Tensor, part: _Part) -> Tensor:
     """A stand-in in the storage of another tensor."""
-    made = part.layout._replace(size=0).made()
+    made = _stand_in(part.layout._replace(size=0))
     begin = whole.storage_offset() * whole.itemsize // made.itemsize
     with torch._C._DisableTorchDispatch():
         made.set_(whole.untyped_storage(), begin + part.offset, made.shape, made.stride())

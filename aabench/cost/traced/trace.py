@@ -27,11 +27,11 @@ from aabench.cost.traced.allocations import (
 from aabench.cost.traced.attention_operation import make_attention_one_operation
 from aabench.cost.traced.fake_model import fake_copy
 from aabench.cost.traced.kernel_scratch import KernelScratch
-from aabench.cost.traced.meter import Meter
+from aabench.cost.traced.meter import Meter, Runner, called
 from aabench.cost.traced.network_step import NetworkStep
 from aabench.cost.traced.objective import Maker
 from aabench.cost.traced.owners import MODEL, Owners
-from aabench.cost.traced.stand_ins import StandInMode
+from aabench.cost.traced.stand_ins import StandInMode, result_of
 from aabench.cost.traced.step_record import ModuleRecord, StepRecord
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import BACKWARD, FORWARD, OPTIMIZER, TracedStep
@@ -81,7 +81,7 @@ def _on_stand_ins(
     scratch = KernelScratch(settings.execution())
     with _collection_paused(), mode:
         try:
-            return _Trace(owners, scratch, input_shape, settings).run()
+            return _Trace(owners, scratch, input_shape, settings, result_of).run()
         except AabenchError:
             raise
         except Exception:  # a user's forward may raise anything; fake tensors take it or say why
@@ -97,7 +97,7 @@ def _on_fake_tensors(
     owners = Owners(twin)
     scratch = KernelScratch(settings.execution())  # it asks the processor, so outside of the mode
     with _collection_paused(), mode, _explained(owners, input_shape):
-        return _Trace(owners, scratch, input_shape, settings).run()
+        return _Trace(owners, scratch, input_shape, settings, called).run()
 
 
 class _Trace:
@@ -109,10 +109,11 @@ class _Trace:
         scratch: KernelScratch,
         input_shape: InputShape,
         settings: StepSettings,
+        run: Runner,
     ) -> None:
         self._owners, self._settings = owners, settings
         self._log = AllocationLog()
-        self._meter = Meter(owners, scratch, self._log)
+        self._meter = Meter(owners, scratch, self._log, run)
         image = torch.empty(input_shape, dtype=settings.dtype, memory_format=settings.layout)
         self._step = _TracedNetworkStep(owners.model, image, settings)
         self._step.meter = self._meter
