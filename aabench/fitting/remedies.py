@@ -105,7 +105,8 @@ def find_remedies(
 ) -> tuple[Remedy, ...]:
     """Changes that make a subject need less, those that fit and change least first.
 
-    Of each kind there is the smallest change that fits, or else the largest that was tried.
+    Of each kind there is the smallest change that fits, or else the largest that was tried. Less
+    attention is not tried where the network without any does not fit: it cannot help.
 
     Args:
         subject: fully augmented.
@@ -118,7 +119,7 @@ def find_remedies(
     found = [*finder.forms()]
     for kind in (finder.checkpoints, finder.batches, finder.precisions):
         found += _possible(kind)
-    if sets is not None and sets.layers:
+    if sets is not None and sets.layers and finder.fits_without_attention:
         for kind in (finder.downsamples, finder.heads):
             found += _possible(kind)
         found += finder.sets(sets)
@@ -147,6 +148,11 @@ class _Finder:
     ) -> None:
         self._subject, self._predictor, self._budget = subject, predictor, budget
         self._asked = asked
+
+    @property
+    def fits_without_attention(self) -> bool:
+        """Whether the plain network fits."""
+        return Judgement(self._predictor.need(self._asked.plain()), self._budget).fits
 
     def forms(self) -> Iterator[Remedy]:
         """Every other exact form."""
@@ -239,7 +245,7 @@ class _Finder:
         """All attention coarser than its output."""
         layers = self._predictor.built(self._subject.source).layers
         least = min(found.layer.downsample for found in layers)
-        for factor in self._worth_trying([each for each in (2, 4) if each > least]):
+        for factor in (each for each in (2, 4) if each > least):
             changed = self._subject.with_network(downsample=factor)
             change = f"--downsample {factor}"
             yield self._remedy("pooled attention", change, changed, Mathematics.NETWORK)
@@ -248,19 +254,9 @@ class _Finder:
         """Half as many heads, and again."""
         layers = self._predictor.built(self._subject.source).layers
         most = max(found.layer.heads for found in layers)
-        halves = [most >> times for times in range(1, most.bit_length())]
-        for heads in self._worth_trying(halves):
+        for heads in (most >> times for times in range(1, most.bit_length())):
             changed = self._subject.with_network(heads=heads)
             yield self._remedy("fewer heads", f"--heads {heads}", changed, Mathematics.NETWORK)
-
-    def _worth_trying(self, changes: list[int]) -> list[int]:
-        """Changes of the attention alone, the smallest first.
-
-        Where the network does not even fit without attention none of them helps, and the largest says
-        it for all.
-        """
-        plain = Judgement(self._predictor.need(self._asked.plain()), self._budget)
-        return changes if plain.fits else changes[-1:]
 
     def sets(self, sets: LayerSets) -> Iterator[Remedy]:
         """Fewer layers augmented."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import timm
 import torchvision
-from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
 
 from aabench.networks.augment_options import AugmentOptions, overridden
@@ -65,22 +63,22 @@ def resnet152(*, num_classes: int = 1000) -> nn.Module:
 
 def se_resnet34(*, num_classes: int = 1000) -> nn.Module:
     """SE-ResNet-34 (Hu et al. 2018): timm's, reduction 16, with ``resnet34``'s first projection."""
-    return _with_first_projection(timm.create_model("seresnet34", num_classes=num_classes))
+    return _with_first_projection(_of_timm("seresnet34", num_classes))
 
 
 def se_resnet50(*, num_classes: int = 1000) -> nn.Module:
     """SE-ResNet-50 (Hu et al. 2018): timm's, squeeze-excite of reduction 16 in every block."""
-    return _module(timm.create_model("seresnet50", num_classes=num_classes))
+    return _of_timm("seresnet50", num_classes)
 
 
 def se_resnet101(*, num_classes: int = 1000) -> nn.Module:
     """SE-ResNet-101 (Hu et al. 2018): timm's, squeeze-excite of reduction 16 in every block."""
-    return _module(timm.create_model("seresnet101", num_classes=num_classes))
+    return _of_timm("seresnet101", num_classes)
 
 
 def se_resnet152(*, num_classes: int = 1000) -> nn.Module:
     """SE-ResNet-152 (Hu et al. 2018): timm's, squeeze-excite of reduction 16 in every block."""
-    return _module(timm.create_model("seresnet152", num_classes=num_classes))
+    return _of_timm("seresnet152", num_classes)
 
 
 def aa_resnet34(
@@ -124,6 +122,8 @@ def aa_resnet152(
 
 def debug_resnet(*, num_classes: int = 10) -> nn.Module:
     """A ResNet of one basic block a stage and 8 to 64 channels, for tests."""
+    from timm.models.resnet import BasicBlock, ResNet
+
     block: Any = BasicBlock  # timm annotates the class as an instance
     return _module(ResNet(block, (1, 1, 1, 1), num_classes, channels=(8, 16, 32, 64)))
 
@@ -158,6 +158,13 @@ def _with_first_projection(model: Any) -> nn.Module:
     nn.init.kaiming_normal_(projection.weight, mode="fan_out", nonlinearity="relu")
     model.layer1[0].downsample = nn.Sequential(projection, nn.BatchNorm2d(64))
     return _module(model)
+
+
+def _of_timm(name: str, num_classes: int) -> nn.Module:
+    """Timm's network of a name; it takes a third of a second to import, which most do not need."""
+    import timm
+
+    return _module(timm.create_model(name, num_classes=num_classes))
 
 
 def _module(model: Any) -> nn.Module:

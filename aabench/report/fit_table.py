@@ -138,8 +138,7 @@ def fit_tables(report: FitReport, *, every_layer: bool = False) -> Iterator[FitT
         rows, what = (report.layers, "Layers") if is_whole else (report.stages, "Stages")
         yield FitTable(_judged_title(what, report), _layer_columns(rows))
     if len(report.remedies):
-        title = f"What could be changed of {report.attention}"
-        yield FitTable(title, _remedy_columns(report.remedies))
+        yield FitTable(_remedies_title(report), _remedy_columns(report.remedies))
 
 
 def _judged_title(what: str, report: FitReport) -> str:
@@ -149,6 +148,17 @@ def _judged_title(what: str, report: FitReport) -> str:
     if least is None or least.kind != ANOTHER_FORM:
         return title
     return f"{title} (the least change takes another form: {least.change})"
+
+
+def _remedies_title(report: FitReport) -> str:
+    """Of what the changes are, and why some kinds of them are not among them."""
+    title = f"What could be changed of {report.attention}"
+    verdict = report.plain["verdict"]
+    if verdict == "fits" or not len(report.layers):
+        return title
+    is_close = verdict != "does not fit"
+    without = f"is {verdict}" if is_close else verdict
+    return f"{title} (less attention cannot help: without any the network {without})"
 
 
 def _least_change(report: FitReport) -> Any | None:

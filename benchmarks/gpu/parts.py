@@ -58,7 +58,7 @@ REHEARSAL = Size(
     device="cpu",
     tests=("tests/measuring/test_kernels.py", "tests/measuring/test_cuda_card.py"),
     calibration_s=3,
-    too_large=("--in-channels", "16", "--resolution", "4,256", "--batch", "64"),
+    too_large=("--in-channels", "16", "--resolution", "4,256", "--batch", "16"),
     fit=("aa-debug-resnet", "--batch", "2", "--emulate", "64MiB"),
     smaller={
         "exact": ("--resolution", "4", "--attention", "materialized,blocked"),

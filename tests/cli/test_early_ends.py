@@ -6,14 +6,16 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
 from aabench.cli.command_group import _is_read
-from aabench.cli.main import app
+from aabench.cli.main import app, main
 from aabench.cli.output import OutputFormat
 from aabench.cli.predicting import show_prediction
 from aabench.cost.target import Target
@@ -47,6 +49,27 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     return inherited | ({"PYTHONUNBUFFERED": "1"} if request.param == "unbuffered" else {})
 
 
+def writing_to(pipe: int, *, at_once: bool) -> TextIO:
+    """A stream into a pipe as Python makes its standard output, ``PYTHONUNBUFFERED`` or not."""
+    raw = os.fdopen(os.dup(pipe), "wb", 0 if at_once else -1)
+    return io.TextIOWrapper(raw, write_through=at_once)
+
+
+@pytest.fixture
+def exit_code_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the program in this process, with some stream as its standard output, to its exit code."""
+
+    def run_here(*words: str, stdout: TextIO) -> int:
+        monkeypatch.setattr(sys, "argv", ["aabench", *words])
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with stdout, pytest.raises(SystemExit) as ended:  # closing it is what ends a process too
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    return run_here
+
+
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
 
@@ -57,7 +80,6 @@ def run(*words: str) -> Result:
         ["list", "columns"],
         ["list", "positions", "--format", "json"],
         ["report", str(RUN)],
-        ["sweep", "--predict", "--device", "cpu", "--batch", "1:2000", "--format", "csv"],
     ],
     ids=lambda words: " ".join(words[:2]),
 )
@@ -69,35 +91,40 @@ def test_a_reader_that_goes_is_no_error_worth_words(
         stdout=unread,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=240,
         env=environment,
     )
     assert done.returncode == EXIT_UNHEARD == 128 + 13
     assert done.stderr == ""
 
 
-def test_a_sweep_that_nobody_reads_writes_every_row(tmp_path: Path, unread: int) -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_within_a_long_table(
+    unread: int,
+    at_once: bool,
+    exit_code_of: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["sweep", "--predict", "--device", "cpu", "--batch", "1:400", "--format", "csv"]
+    assert exit_code_of(*words, stdout=writing_to(unread, at_once=at_once)) == EXIT_UNHEARD
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sweep_that_nobody_reads_writes_every_row(
+    tmp_path: Path,
+    unread: int,
+    exit_code_of: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     words = [
-        *(
-            "sweep",
-            "--in-channels",
-            "8",
-            "--heads",
-            "2",
-            "--dk",
-            "4",
-            "--dv",
-            "4",
-            "--device",
-            "cpu",
-        ),
-        *("--resolution", "4", "--attention", "materialized,broadcast"),
-        *("--seconds-per-case", "0.02", "--out", "mine"),
+        *("sweep", "--in-channels", "8", "--heads", "2", "--dk", "4", "--dv", "4"),
+        *("--resolution", "4", "--attention", "materialized,broadcast", "--device", "cpu"),
+        *("--seconds-per-case", "0.02", "--out", str(tmp_path / "mine")),
     ]
-    done = subprocess.run(
-        [*AABENCH, *words], cwd=tmp_path, stdout=unread, stderr=unread, timeout=120
-    )
-    assert done.returncode == EXIT_UNHEARD
+    with writing_to(unread, at_once=False) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        code = exit_code_of(*words, stdout=writing_to(unread, at_once=False))
+    assert code == EXIT_UNHEARD
     records = (tmp_path / "mine" / "rows.jsonl").read_text().splitlines()
     assert len(records) == 2 * 3  # two rounds of the forms and of the plain convolution
     assert (tmp_path / "mine" / "results.csv").read_text().count("ok,") >= 2
@@ -114,11 +141,11 @@ def test_a_pipe_of_our_own_that_breaks_is_an_error_worth_words(
     assert isinstance(done.exception, RunError) and "pipe to another process" in str(done.exception)
 
 
-def test_files_are_written_even_if_nobody_reads_their_names(tmp_path: Path, unread: int) -> None:
+def test_files_are_written_even_if_nobody_reads_their_names(
+    tmp_path: Path, unread: int, exit_code_of: Callable[..., int]
+) -> None:
     words = ["report", str(RUN), "--to", "csv,md", "--into", str(tmp_path)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run([*AABENCH, *words], stdout=unread, env=environment, timeout=120)
-    assert done.returncode == EXIT_UNHEARD
+    assert exit_code_of(*words, stdout=writing_to(unread, at_once=True)) == EXIT_UNHEARD
     assert {path.name for path in tmp_path.iterdir()} >= {"report.csv", "report.md"}
 
 
@@ -144,7 +171,7 @@ def test_streams_that_were_never_open_are_no_error() -> None:
         os.close(1)
         os.close(2)
 
-    done = subprocess.run([*AABENCH, "list", "positions"], preexec_fn=close, timeout=60)
+    done = subprocess.run([*AABENCH, "list", "positions"], preexec_fn=close, timeout=240)
     assert done.returncode == 0
 
 

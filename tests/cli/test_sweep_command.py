@@ -146,19 +146,11 @@ def test_another_grid_is_refused_and_again_puts_the_old_run_aside(swept):
     assert "--again" in done.stderr
 
 
-@pytest.fixture
-def holding(tmp_path):
-    """A folder in which the sweep ``HELD`` cannot end, and the file that is there for as long."""
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, typed):
     (tmp_path / "holding.py").write_text(HOLDING)
-    hold = tmp_path / "hold"
+    hold, rows = tmp_path / "hold", tmp_path / "cut" / "rows.jsonl"
     hold.touch()
-    return tmp_path, hold
-
-
-def test_an_interrupted_sweep_goes_on_where_it_stopped(holding):
-    folder, hold = holding
-    rows = folder / "cut" / "rows.jsonl"
-    with begun(*HELD, cwd=folder) as process:
+    with begun(*HELD, cwd=tmp_path) as process:
         wait_for(lambda: has_ended(process) or lines_in(rows) >= 3)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)  # an impatient person must not corrupt anything
@@ -166,32 +158,14 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(holding):
     assert process.returncode == 130, errors
     assert "resume with: aabench sweep" in errors
     early = rows.read_bytes()
-    frame = pd.read_csv(folder / "cut" / "results.csv")
+    frame = pd.read_csv(tmp_path / "cut" / "results.csv")
     assert len(frame) == 16
     hold.unlink()
-    done = run(*HELD, cwd=folder)
+    done = typed(*HELD, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert rows.read_bytes().startswith(early)
     assert_each_round_once(rows)
-    assert set(aabench.load_run(folder / "cut")["status"]) == {"ok", "invalid"}
-
-
-def test_a_killed_parent_leaves_no_worker_and_nothing_is_measured_twice(holding):
-    folder, hold = holding
-    rows = folder / "cut" / "rows.jsonl"
-    with begun(*HELD, cwd=folder) as process:
-        wait_for(lambda: has_ended(process) or lines_in(rows) >= 3)
-        workers = children_of(process)
-        process.kill()
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    assert workers, errors
-    wait_for(lambda: not any(map(is_at_work, workers)))
-    early = rows.read_bytes()
-    hold.unlink()
-    done = run(*HELD, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert rows.read_bytes().startswith(early)
-    assert_each_round_once(rows)
+    assert set(aabench.load_run(tmp_path / "cut")["status"]) == {"ok", "invalid"}
 
 
 @pytest.mark.parametrize("nap", ["time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"])
@@ -213,14 +187,20 @@ def test_a_worker_that_hangs_goes_with_its_parent(tmp_path, nap):
     wait_for(lambda: not any(map(is_at_work, workers)))
 
 
-def test_the_plug_pulled_ten_times_changes_nothing_in_the_end(tmp_path, swept):
+def test_the_plug_pulled_in_both_rounds_leaves_no_worker_and_changes_nothing(
+    tmp_path, swept, typed
+):
     words = ["sweep", *SMALL, "--out", "mine"]
     rows = tmp_path / "mine" / "rows.jsonl"
-    for _ in range(10):
-        before = size_of(rows)
+    workers = []
+    for more in (1, 2, 3, 4, 5):  # of 12 rows a round
+        enough = lines_in(rows) + more
         with begun(*words, cwd=tmp_path) as process:
-            wait_for(lambda: has_ended(process) or size_of(rows) > before)  # noqa: B023
-    done = run(*words, cwd=tmp_path)
+            wait_for(lambda: has_ended(process) or lines_in(rows) >= enough)  # noqa: B023
+            workers += children_of(process)
+    assert workers
+    wait_for(lambda: not any(map(is_at_work, workers)))
+    done = typed(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_each_round_once(rows)
     ours, theirs = aabench.load_run(tmp_path / "mine"), aabench.load_run(swept[0] / "mine")
@@ -333,19 +313,15 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def has_ended(process: subprocess.Popen[str]) -> bool:
+def has_ended(process):
     return process.poll() is not None
-
-
-def size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def lines_in(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def children_of(process) -> list[psutil.Process]:
     """The processes that a process has started; none once it has ended."""
     try:
         return psutil.Process(process.pid).children(recursive=True)

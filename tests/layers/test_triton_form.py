@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from form_errors import relative_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,15 +51,36 @@ def printed_by(script: str, *arguments: str, cache: Path) -> dict:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory) -> dict:
-    return printed_by("triton_numbers.py", cache=tmp_path_factory.mktemp("triton"))
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[], dict]], dict]:
+    """Makes what takes long in the first test process that asks; the others wait for it and read."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of this session's processes, and of no other session
+
+    def made(name: str, make: Callable[[], dict]) -> dict:
+        path = folder / f"{name}.json"
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                path.write_text(json.dumps(make()))
+        return json.loads(path.read_text())
+
+    return made
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory) -> dict:
+def interpreted(made_once, tmp_path_factory) -> dict:
     cache = tmp_path_factory.mktemp("triton")
-    return printed_by("triton_compilation.py", "80", "90", cache=cache)
+    return made_once("triton_numbers", lambda: printed_by("triton_numbers.py", cache=cache))
+
+
+@pytest.fixture(scope="module")
+def compiled(made_once, pytestconfig, tmp_path_factory) -> dict:
+    """Compiled anew where the kernels, Triton or its compiler differ: Triton's cache knows them all."""
+    kept = getattr(pytestconfig, "cache", None)  # pytest may run without one
+    cache = kept.mkdir("triton") if kept else tmp_path_factory.mktemp("triton")
+    words = ("triton_compilation.py", "80", "90")
+    return made_once("triton_compilation", lambda: printed_by(*words, cache=cache))
 
 
 @needs_triton

@@ -32,9 +32,8 @@ def fake_copy(model: Model, mode: TorchDispatchMode, settings: StepSettings) -> 
 
     def make(tensor: Tensor) -> Tensor:
         dtype = settings.dtype if tensor.is_floating_point() else tensor.dtype
-        with mode:
-            if tensor.dim() == 4:
-                return torch.empty(tensor.shape, dtype=dtype, memory_format=settings.layout)
-            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
+        if tensor.dim() == 4:
+            return torch.empty(tensor.shape, dtype=dtype, memory_format=settings.layout)
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
 
-    return twin(model, make)
+    return twin(model, make, mode)
