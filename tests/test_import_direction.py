@@ -21,7 +21,7 @@ ALLOWED = {
     "networks": {"errors", "cases", "modules", "layers"},
     "published": {"errors", "cases", "layers", "cost", "networks"},
     "runs": {"errors", "cases", "layers", "cost", "measuring", "networks"},
-    "fitting": {"errors", "cases", "cost", "measuring", "networks"},
+    "fitting": {"errors", "cases", "modules", "cost", "measuring", "networks"},
     "report": {"errors", "cases"},
     "cli": {
         "errors",

@@ -158,7 +158,7 @@ def _remedies_title(report: FitReport) -> str:
         return title
     is_close = verdict != "does not fit"
     without = f"is {verdict}" if is_close else verdict
-    return f"{title} (less attention cannot help: without any the network {without})"
+    return f"{title} (even without attention it {without})"
 
 
 def _least_change(report: FitReport) -> Any | None:

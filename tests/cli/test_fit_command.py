@@ -41,6 +41,9 @@ def test_it_does_not_fit_exits_3_and_names_the_least_change():
     assert done.exit_code == 3, done.output
     assert done.stdout.startswith("DOES NOT FIT with materialized\nmaterialized takes ")
     assert "The plain debug-resnet alone needs up to " in done.stdout
+    title = "What could be changed of materialized (even without attention it does not fit)\n"
+    assert title in done.stdout
+    assert "--heads" not in done.stdout
 
 
 def test_the_heading_says_which_form_the_layers_are_judged_with():

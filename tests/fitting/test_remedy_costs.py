@@ -73,14 +73,25 @@ def test_without_known_speed_there_is_no_time_and_the_best_known_form_leads():
 def test_a_change_of_another_form_is_compared_with_the_step_that_was_asked_for():
     found = fit_small("1050MiB", attention="materialized")  # no more than an idle process takes
     assert found.least_change is None
-    heads = [each for each in found.remedies if each.kind == "fewer heads"]
-    assert {each.subject.attention for each in heads} == {"materialized", "blocked"}
+    stages = [each for each in found.remedies if each.kind == "checkpointing"]
+    assert {each.subject.attention for each in stages} == {"materialized", "blocked"}
     predictor = Predictor(Target.of_card(Card.of("t4-16gb")))
     asked = predictor.step(found.subject)
-    for each in heads:
+    for each in stages:
         assert each.flops_ratio == pytest.approx(predictor.step(each.subject).flops / asked.flops)
         latencies = predictor.latency(each.subject).mid, predictor.latency(found.subject).mid
         assert each.time_ratio == pytest.approx(latencies[0] / latencies[1])
+
+
+LESS_ATTENTION = {"fewer heads", "pooled attention", "fewer layers"}
+
+
+def test_less_attention_is_offered_only_where_the_plain_network_fits(between):
+    assert between.plain.fits
+    assert {each.kind for each in between.remedies} >= LESS_ATTENTION
+    hopeless = fit_small("1050MiB", attention="materialized")
+    assert not hopeless.plain.fits
+    assert not LESS_ATTENTION & {each.kind for each in hopeless.remedies}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])
