@@ -24,7 +24,7 @@ def run(*words, path, **kwargs):
 
 def test_a_short_calibration_is_stored_and_used(tmp_path):
     path = tmp_path / "folder" / "calibration.json"
-    done = run("--device", "cpu", "--seconds", "1", "--format", "json", path=path, timeout=200)
+    done = run("--device", "cpu", "--seconds", "1", "--format", "json", path=path, timeout=240)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["path"] == str(path)

@@ -95,7 +95,9 @@ def test_a_reader_that_goes_is_no_error_worth_words(
         env=environment,
     )
     assert done.returncode == EXIT_UNHEARD == 128 + 13
-    assert done.stderr == ""
+    # A library may warn of something; what Python says of a stream that it cannot flush is ours.
+    ours = ("aabench", "Traceback", "Exception ignored", "BrokenPipeError")
+    assert not [line for line in done.stderr.splitlines() if line.startswith(ours)], done.stderr
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["buffered", "unbuffered"])
