@@ -106,3 +106,27 @@ def test_a_module_that_cannot_be_copied_is_refused() -> None:
     model.rows = (number for number in range(3))  # type: ignore[assignment]
     with pytest.raises(UsageError, match="cannot be copied"):
         twin(model, on_meta)
+
+
+class Elaborate(nn.Conv2d):
+    """A module whose state is made when it is asked for, of dictionaries that nobody keeps."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(1, 1, 1)
+        self.number = number
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = {f"made {place}": {"of": self.number, "at": place} for place in range(12)}
+        return {**vars(self), **made}
+
+
+def test_what_a_module_makes_for_its_copy_is_not_mixed_up() -> None:
+    made = twin(nn.Sequential(*(Elaborate(number) for number in range(30))), on_meta)
+    for number, module in enumerate(made):
+        for place in range(12):
+            assert vars(module)[f"made {place}"] == {"of": number, "at": place}
+
+
+def test_a_lazy_module_is_refused_until_it_has_run() -> None:
+    with pytest.raises(UsageError, match="lazy modules"):
+        twin(nn.Sequential(nn.LazyConv2d(4, 3)), on_meta)

@@ -11,10 +11,9 @@ FILLING = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_
 
 
 class UnfilledMode(TorchFunctionMode):
-    """While it is entered, weights are not initialised.
+    """While it is entered, tensors on the meta device are not filled: there is nothing to fill.
 
-    On the meta device there is nothing to fill, and torch takes a third of a model's building to find
-    out that the shapes are right.
+    Torch takes a third of a model's building to find out that the shapes are right.
     """
 
     def __torch_function__(
@@ -27,5 +26,7 @@ class UnfilledMode(TorchFunctionMode):
         """The tensor as it is in the place of a filled one; what else is called, happens."""
         named = kwargs or {}
         if func in FILLING or getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else named["tensor"]
+            tensor = args[0] if args else named.get("tensor")
+            if isinstance(tensor, Tensor) and tensor.is_meta:
+                return tensor
         return func(*args, **named)

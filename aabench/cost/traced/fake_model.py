@@ -17,9 +17,8 @@ Model = TypeVar("Model", bound=nn.Module)
 def fake_copy(model: Model, mode: TorchDispatchMode, settings: StepSettings) -> Model:
     """A copy of a model with tensors without memory, in the precision and layout of the settings.
 
-    The model may be on any device, ``meta`` included; it is neither changed nor run, and none of its
-    tensors is copied. Those of the copy are the CPU's, because autograd takes no fake CUDA ones
-    without a card.
+    The model may be on any device, ``meta`` included; it is neither changed nor run. Tensors of the
+    copy are the CPU's, because autograd takes no fake CUDA ones without a card.
 
     Args:
         model: any module that ``copy.deepcopy`` takes.
@@ -29,10 +28,12 @@ def fake_copy(model: Model, mode: TorchDispatchMode, settings: StepSettings) -> 
     Raises:
         UsageError: the model cannot be copied.
     """
+    converted = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
     def make(tensor: Tensor) -> Tensor:
-        dtype = settings.dtype if tensor.is_floating_point() else tensor.dtype
-        if tensor.dim() == 4:
+        is_converted = id(tensor) in converted
+        dtype = settings.dtype if is_converted and tensor.is_floating_point() else tensor.dtype
+        if is_converted and tensor.dim() == 4:
             return torch.empty(tensor.shape, dtype=dtype, memory_format=settings.layout)
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
 

@@ -1,4 +1,4 @@
-"""The meter: sees every operation of a step on fake tensors, and logs blocks and multiplications."""
+"""The meter: sees every operation of a step without memory, and logs blocks and multiplications."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from aabench.cost.traced.objective import tensors_in
 from aabench.cost.traced.operations import OperationLog
 from aabench.cost.traced.owners import Owners
 from aabench.cost.traced.script import replay
+from aabench.cost.traced.stand_ins import is_made_of_others
 
 Shape = tuple[int, ...]
 
@@ -64,7 +65,6 @@ class Meter(TorchDispatchMode):
         self._scratch = scratch
         self._known: dict[int, tuple[int, Any]] = {}
         self._is_paused = False
-        self._made_of_others: dict[Any, bool] = {}
 
     def __torch_dispatch__(
         self,
@@ -77,7 +77,7 @@ class Meter(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._is_paused:
             return self._run(func, args, kwargs)
-        if self._is_made_of_others(func):
+        if is_made_of_others(func):
             with self:
                 return func.decompose(*args, **kwargs)
         result = self._run(func, args, kwargs)
@@ -100,7 +100,10 @@ class Meter(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch asks: no compiler ever sees this mode, and hiding it from one takes time."""
+        """Torch asks whether to hide this mode from its compiler, which takes time at every operation.
+
+        A trace lets no compiler run at all.
+        """
         return False
 
     def notice(self, tensor: Tensor, kind: str, owner: int) -> int:
@@ -141,15 +144,6 @@ class Meter(TorchDispatchMode):
             yield
         finally:
             self._is_paused = False
-
-    def _is_made_of_others(self, func: Any) -> bool:
-        """Whether an operation comes whole, as in inference mode, that else comes in parts."""
-        known = self._made_of_others.get(func)
-        if known is None:
-            # What asks for a tensor's attributes is no operation, and cannot be asked about itself.
-            known = func.namespace != "prim" and bool(func._can_decompose())
-            self._made_of_others[func] = known
-        return known
 
     def _follow(self, storage: torch.UntypedStorage, place: int) -> int:
         key = storage._cdata

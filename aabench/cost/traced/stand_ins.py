@@ -1,6 +1,6 @@
 """The stand-ins: CPU tensors without memory, and what operations make of them.
 
-They are to the CPU's kernels, to autograd and to autocast what real tensors are, so that the same
+They are to autograd, to autocast and to the choice of kernels what real tensors are, so that the same
 operations reach the dispatch mode below them. What such an operation returns, and how that is laid
 out, is asked of torch's own fake tensors, but only once for operands of the same sizes and layouts:
 a network is made of few different operations, and fake tensors take their time.
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 class StandIn(Tensor):
-    """A CPU tensor whose storage has a size and no memory; its operations are ``result_of``'s.
+    """A CPU tensor whose storage has a size and no memory.
 
     No kernel that looks at data may ever get one: there is nothing where it would look.
     """
@@ -40,8 +40,16 @@ class StandIn(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """The result of an operation outside of any mode."""
-        return result_of(func, args, kwargs or {})
+        """Refuse what happens outside of ``StandInMode``, such as to a tensor that a cache has kept."""
+        raise RuntimeError(
+            f"{func} on a tensor that was made while a step was traced: it has no data"
+        )
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("a step is being traced: its tensors have no data to look at")
+
+    # These would look without asking torch's dispatcher.
+    apply_ = map_ = map2_ = __dlpack__ = _refuse
 
 
 class StandInMode(TorchDispatchMode):
@@ -54,12 +62,15 @@ class StandInMode(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """The result of one operation."""
+        """The result of one operation, which may come whole that else comes in parts."""
+        if is_made_of_others(func):
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         return result_of(func, args, kwargs or {})
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch asks: no compiler ever sees this mode, and hiding it from one takes time."""
+        """Torch asks whether to hide this mode from its compiler; a trace lets no compiler run."""
         return False
 
 
@@ -102,12 +113,13 @@ def result_of(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any])
         with torch._C._DisableTorchDispatch():  # the CPU's own, which looks at no data
             return _as_stand_ins(operation(*arguments, **named))
     operands: list[Tensor] = []
-    question = operation, *(_layouts(each, operands) for each in (arguments, *named.items()))
+    layouts = [_layouts(each, operands) for each in (arguments, *named.items())]
     is_real = operands or effect is _Effect.NO_TENSOR
     if is_real and not any(isinstance(operand, StandIn) for operand in operands):
         return operation(*arguments, **named)
     if effect is _Effect.NOTHING:
         return None
+    question = operation, torch.get_default_dtype(), *layouts
     answer = _answer(question, lambda: _asked(operation, arguments, named))
     return _made(answer, operands, is_changed=effect is _Effect.CHANGED)
 
@@ -120,9 +132,17 @@ MOST_ANSWERS = 1 << 16
 
 
 @lru_cache(maxsize=1024)
+def is_made_of_others(operation: Any) -> bool:
+    """Whether an operation comes whole, as in inference mode, that else comes in parts."""
+    # What asks for a tensor's attributes is no operation, and cannot be asked about itself.
+    return operation.namespace != "prim" and bool(operation._can_decompose())
+
+
+@lru_cache(maxsize=1024)
 def _effect(operation: Any) -> _Effect:
     schema = operation._schema
-    if operation.is_view or torch.Tag.inplace_view in operation.tags:
+    is_view = operation.is_view or torch.Tag.inplace_view in operation.tags
+    if is_view and not is_made_of_others(operation):  # these may copy
         return _Effect.VIEW
     if schema.is_mutable:
         return _Effect.CHANGED if schema.returns else _Effect.NOTHING
@@ -137,7 +157,7 @@ def _layouts(value: Any, operands: list[Tensor]) -> Any:
         return value.shape, value.stride(), value.dtype
     if isinstance(value, list | tuple):
         return tuple([_layouts(each, operands) for each in value])
-    if isinstance(value, bool | float):  # 1, 1.0 and True are the same to a dictionary
+    if isinstance(value, bool | float | complex):  # 1, 1.0 and True are the same to a dictionary
         return type(value), value
     return value
 
@@ -158,7 +178,7 @@ def _answer(question: Any, ask: Callable[[], Any]) -> Any:
 
 def _asked(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """The description of an operation's results, from torch's fake tensors if nobody else knows it."""
-    taught = taught_result(operation, arguments)
+    taught = None if named else taught_result(operation, arguments)
     if taught is not None:
         return taught
     owners: dict[int, int] = {}
@@ -208,7 +228,8 @@ def _made(described: Any, tensors: list[Tensor], *, is_changed: bool) -> Any:
     Args:
         described: by ``_described``.
         tensors: the operands, to which new results are added.
-        is_changed: whether what lies in an operand as a whole is that operand itself.
+        is_changed: whether the operation changes operands in place: then what lies in one as a whole is
+            no new view of it but that operand itself.
     """
     if isinstance(described, Layout):
         tensors.append(_stand_in(described))

@@ -1,12 +1,14 @@
-"""The trace: one step of any torch module on fake tensors, written down block by block."""
+"""The trace: one step of any torch module on tensors without memory, written down block by block."""
 
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
+from threading import RLock
 from typing import Any
 
 import torch
@@ -36,6 +38,10 @@ from aabench.cost.traced.step_record import ModuleRecord, StepRecord
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.cost.traced.traced_step import BACKWARD, FORWARD, OPTIMIZER, TracedStep
 from aabench.errors import AabenchError, UsageError
+
+_one_at_a_time = RLock()
+_log = logging.getLogger(__name__)
+_torch_log = logging.getLogger("torch._subclasses.fake_tensor")
 
 InputShape = tuple[int, int, int, int]
 """(B, C, H, W)."""
@@ -77,14 +83,16 @@ def _on_stand_ins(
 ) -> StepRecord | None:
     """The record by stand-ins, which are many times as quick; None of a model that they cannot run."""
     mode = StandInMode()  # type: ignore[no-untyped-call]
-    owners = Owners(fake_copy(model, mode, settings))
-    scratch = KernelScratch(settings.execution())
-    with _collection_paused(), mode:
+    with _undisturbed():
+        owners = Owners(fake_copy(model, mode, settings))
+        scratch = KernelScratch(settings.execution())
         try:
-            return _Trace(owners, scratch, input_shape, settings, result_of).run()
+            with mode:
+                return _Trace(owners, scratch, input_shape, settings, result_of).run()
         except AabenchError:
             raise
         except Exception:  # a user's forward may raise anything; fake tensors take it or say why
+            _log.debug("stand-ins do not take the model", exc_info=True)
             return None
 
 
@@ -93,11 +101,12 @@ def _on_fake_tensors(
 ) -> StepRecord:
     """The record by torch's own fake CPU tensors, which take any model, and their time."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    twin = fake_copy(model, mode, settings)
-    owners = Owners(twin)
-    scratch = KernelScratch(settings.execution())  # it asks the processor, so outside of the mode
-    with _collection_paused(), mode, _explained(owners, input_shape):
-        return _Trace(owners, scratch, input_shape, settings, called).run()
+    with _undisturbed():
+        owners = Owners(fake_copy(model, mode, settings))
+        # It asks the processor, so outside of the mode.
+        scratch = KernelScratch(settings.execution())
+        with mode, _explained(owners, input_shape):
+            return _Trace(owners, scratch, input_shape, settings, called).run()
 
 
 class _Trace:
@@ -287,15 +296,24 @@ def _overflow(input_shape: tuple[int, ...], where: str) -> UsageError:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
-    """No garbage collection: blocks in cycles would go at moments that nothing decides."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+def _undisturbed() -> Iterator[None]:
+    """Let nothing but one step happen; what is kept off is so for the whole process.
+
+    No other trace, for all of them have their operations' results from one place. No garbage
+    collection: blocks in cycles would go at moments that nothing decides. No compiler: what it makes of
+    a part of a model looks at data. And no log of torch's own on what we report.
+    """
+    with _one_at_a_time:
+        was_enabled, level = gc.isenabled(), _torch_log.level
+        gc.disable()
+        _torch_log.setLevel(logging.CRITICAL)
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                yield
+        finally:
+            _torch_log.setLevel(level)
+            if was_enabled:
+                gc.enable()
 
 
 @contextmanager

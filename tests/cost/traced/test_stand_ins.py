@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from traced_models import Attentive, Pyramid, debug_network
 
-from aabench.cost.traced import trace
+from aabench.cost.traced import stand_ins, trace
 from aabench.cost.traced.stand_ins import StandInMode
 from aabench.cost.traced.step_record import StepRecord
 from aabench.cost.traced.step_settings import StepSettings
+from aabench.errors import UsageError
 from aabench.networks.building import build_network
 
 SHAPE = (2, 3, 32, 32)
@@ -111,8 +113,19 @@ def test_tensors_made_in_the_forward_are_there_too() -> None:
 def test_a_number_is_not_the_same_as_another_one_of_another_type() -> None:
     with StandInMode():
         whole = torch.ones(3, dtype=torch.bool)
-        dtypes = [(whole * factor).dtype for factor in (True, 1, 1.0)]
-    assert dtypes == [torch.bool, torch.int64, torch.float32]
+        dtypes = [(whole * factor).dtype for factor in (True, 1, 1.0, 1 + 0j)]
+    assert dtypes == [torch.bool, torch.int64, torch.float32, torch.complex64]
+
+
+def test_the_default_data_type_is_part_of_a_question() -> None:
+    with StandInMode():
+        whole = torch.arange(6)
+        assert (whole / 3).dtype == torch.float32
+        torch.set_default_dtype(torch.float64)
+        try:
+            assert (whole / 3).dtype == torch.float64
+        finally:
+            torch.set_default_dtype(torch.float32)
 
 
 def storage_of(tensor: Tensor) -> int:
@@ -136,10 +149,46 @@ def test_views_share_memory_and_results_do_not() -> None:
 def test_a_stand_in_is_a_cpu_tensor_without_memory() -> None:
     with StandInMode():
         large = torch.empty(1 << 20, 1 << 20, dtype=torch.bfloat16)
+        with pytest.raises(RuntimeError, match="_local_scalar_dense"):
+            large.sum().item()
     assert large.device.type == "cpu"
     assert large.untyped_storage().nbytes() == 1 << 41
-    with pytest.raises(RuntimeError, match="_local_scalar_dense"):
-        large.sum().item()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x.apply_(abs),
+        lambda x: x.map_(x, max),
+        np.from_dlpack,
+        lambda x: x.numpy(),
+        lambda x: x.tolist(),
+        lambda x: bool(x[0] > 0),
+    ],
+    ids=["apply_", "map_", "dlpack", "numpy", "tolist", "bool"],
+)
+def test_nobody_looks_at_data_that_is_not_there(look: Any) -> None:
+    with StandInMode():
+        x = torch.empty(3)
+        with pytest.raises(RuntimeError):
+            look(x)
+
+
+def test_a_stand_in_that_outlives_its_trace_is_refused() -> None:
+    with StandInMode():
+        x = torch.empty(3)
+    with pytest.raises(RuntimeError, match="made while a step was traced"):
+        x + torch.ones(3)
+
+
+def test_operations_that_may_copy_come_in_parts() -> None:
+    with torch.inference_mode(), StandInMode():
+        x = torch.empty(2, 3)
+        copied, same = x.t().contiguous(), x.contiguous()
+        flat = x.t().reshape(6)
+    assert storage_of(copied) != storage_of(x) == storage_of(same)
+    assert storage_of(flat) != storage_of(x)
+    assert copied.stride() == (2, 1)
 
 
 def test_a_stand_in_s_metadata_change_in_place() -> None:
@@ -153,3 +202,35 @@ def test_a_stand_in_s_metadata_change_in_place() -> None:
 def test_a_change_of_the_wrong_size_is_refused() -> None:
     with StandInMode(), pytest.raises(RuntimeError, match="broadcast"):
         torch.empty(2, 3).add_(torch.empty(2, 2))
+
+
+class Compiled(nn.Module):
+    """A network with a compiled part, and one with a question about its numbers."""
+
+    def __init__(self, *, asks: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+        self.part = torch.compile(nn.Sequential(nn.ReLU(), nn.Sigmoid()))
+        self.asks = asks
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.part(self.convolution(x))
+        return y * y.sum().item() if self.asks else y
+
+
+def test_compiled_parts_are_traced_as_they_are_uncompiled() -> None:
+    settings = StepSettings(mode="train")
+    assert_same(*on_both(Compiled(asks=False), SHAPE, settings))
+    with pytest.raises(UsageError, match="depends on the values"):
+        trace.record_step(Compiled(asks=True), SHAPE, settings)
+
+
+def test_traces_in_threads_are_those_of_one_after_the_other() -> None:
+    models = [debug_network(form) for form in ("materialized", "factored", "blocked")] * 2
+    settings = StepSettings(mode="train")
+    alone = [trace.record_step(model, SHAPE, settings) for model in models]
+    stand_ins._answers.clear()
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda model: trace.record_step(model, SHAPE, settings), models)
+        for one, other in zip(alone, found, strict=True):
+            assert one.equals(other)
