@@ -127,8 +127,11 @@ class Timeline:
         return total
 
     def launches_since(self, moment: int) -> Column:
-        """Operations after some moment: one a block that came, and those that reused memory."""
-        total = np.full_like(self._live, self._moment - moment)
+        """Operations after some moment: one a block that came with any bytes, and those in reused memory."""
+        total = np.zeros_like(self._live)
+        for event in self._events:
+            if event.sign > 0 and event.moment > moment:
+                total += event.block.size > 0
         for reuse in self._reuses:
             if reuse.moment > moment:
                 total += reuse.launches

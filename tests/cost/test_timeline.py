@@ -91,3 +91,11 @@ def test_memory_that_is_used_again_takes_time_and_no_bytes() -> None:
     memory.allocate(LOGITS, np.array([1, 1]))
     assert list(memory.bytes_since(later)) == [1, 1]
     assert list(memory.launches_since(later)) == [1, 1]
+
+
+def test_a_block_without_bytes_is_no_operation() -> None:
+    """Such as a copy that only the CPU makes, in the same form told for a card."""
+    memory = Timeline(2)
+    memory.scratch(WORKSPACE, np.array([0, 8]))
+    memory.allocate(LOGITS, np.array([4, 4]))
+    assert list(memory.launches_since(0)) == [1, 2]
