@@ -25,10 +25,10 @@ from aabench.cost.traced.attention_script import (
     ForwardPass,
     Numbered,
     attention_script,
-    write,
 )
 from aabench.cost.traced.meter import Meter
 from aabench.cost.traced.owners import Owners
+from aabench.cost.traced.script import write
 from aabench.cost.traced.step_settings import StepSettings
 from aabench.errors import UsageError
 

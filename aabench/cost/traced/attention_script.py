@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,8 +12,8 @@ from aabench.cost.attention import Attention, AttentionForm, Telling
 from aabench.cost.columns import Column
 from aabench.cost.execution import Execution
 from aabench.cost.timeline import GRADIENTS, KQV, Block, Timeline
-from aabench.cost.traced.allocations import ATTENTION_BUFFERS, ATTENTION_MAPS, AllocationLog
-from aabench.cost.traced.script import Line, Script
+from aabench.cost.traced.allocations import ATTENTION_BUFFERS, ATTENTION_MAPS
+from aabench.cost.traced.script import Script, ScriptedTimeline
 
 KQV_NUMBER = 0
 """The number of the block that holds k, q and v, which is not the attention's own."""
@@ -139,30 +138,6 @@ def _script(told: tuple[AttentionForm, AttentionSizes]) -> AttentionScript:
     return _Telling(form, sizes.attention()).script()
 
 
-def write(
-    lines: Script, places: MutableMapping[int, int], log: AllocationLog, owner: int
-) -> Sequence[int]:
-    """Write one pass into the log of a step.
-
-    Args:
-        lines: of the pass.
-        places: in the log, by the blocks' numbers; the new ones are added.
-        log: of the step.
-        owner: the module's number.
-
-    Returns:
-        The places of the blocks that came, in their order.
-    """
-    come = []
-    for line in lines:
-        if line.kind:
-            places[line.block] = log.allocate(line.size, line.kind, owner)
-            come.append(places[line.block])
-        else:
-            log.free(places[line.block])
-    return come
-
-
 class _Telling:
     """One form telling of one attention."""
 
@@ -213,16 +188,11 @@ class _Telling:
         )
 
 
-class _ScriptedAttention(Timeline):
-    """A timeline that writes down what comes and goes."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self._numbers: dict[Block, int] = {}
-        self._lines: list[Line] = []
+class _ScriptedAttention(ScriptedTimeline):
+    """A timeline whose script is taken pass by pass, and some of whose blocks are somebody else's."""
 
     def taken_lines(self) -> Script:
-        """What was written down since it was asked last."""
+        """What was told since it was asked last."""
         lines, self._lines = tuple(self._lines), []
         return lines
 
@@ -230,30 +200,19 @@ class _ScriptedAttention(Timeline):
         """A block's number and bytes."""
         return Numbered(self._numbers[block], int(block.size[0]))
 
-    def allocate(self, kind: str, size: Column, *, is_map: bool = False) -> Block:
-        """A block of the form's own."""
-        block = super().allocate(kind, size, is_map=is_map)
-        number = self._numbers[block] = len(self._numbers)
-        line = ATTENTION_MAPS if is_map else ATTENTION_BUFFERS
-        self._lines.append(Line(number, int(block.size[0]), line))
-        return block
+    def line_of(self, block: Block) -> str:
+        """The line of a composition that one of the form's own blocks belongs to."""
+        return ATTENTION_MAPS if block.is_map else ATTENTION_BUFFERS
 
     def outside(self, kind: str) -> Block:
         """A block that somebody else has allocated; how large it is makes no difference."""
-        block = super().allocate(kind, _column(0))
+        block = Timeline.allocate(self, kind, _column(0))
         self._numbers[block] = len(self._numbers)
         return block
 
-    def free(self, *blocks: Block) -> None:
-        """A reference to each of these goes."""
-        for block in blocks:
-            super().free(block)
-            if block not in self._references:
-                self._lines.append(Line(self._numbers[block]))
-
     def hand_over(self, block: Block) -> None:
         """The caller's reference to a block is from now on that of a tensor, and not told."""
-        super().free(block)
+        Timeline.free(self, block)
 
 
 def _work_since(memory: Timeline, moment: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import NamedTuple
 
 import numpy as np
@@ -44,17 +45,20 @@ class ScriptedTimeline(Timeline):
     def allocate(self, kind: str, size: Column, *, is_map: bool = False) -> Block:
         """A block comes."""
         block = super().allocate(kind, size, is_map=is_map)
-        line = CONVOLUTION_COPIES if kind == WORKSPACE else TEMPORARIES
-        self._numbers[block] = len(self._numbers)
-        self._lines.append(Line(self._numbers[block], int(size[0]), line))
+        number = self._numbers[block] = len(self._numbers)
+        self._lines.append(Line(number, int(block.size[0]), self.line_of(block)))
         return block
+
+    def line_of(self, block: Block) -> str:
+        """The line of a composition that a block belongs to."""
+        return CONVOLUTION_COPIES if block.kind == WORKSPACE else TEMPORARIES
 
     def free(self, *blocks: Block) -> None:
         """A reference to each of these goes."""
-        super().free(*blocks)
-        self._lines += [
-            Line(self._numbers[block]) for block in blocks if block not in self._references
-        ]
+        for block in blocks:
+            super().free(block)
+            if block not in self._references:
+                self._lines.append(Line(self._numbers[block]))
 
     def copy(self, size: int) -> Block:
         """A copy of so many bytes."""
@@ -67,11 +71,29 @@ class ScriptedTimeline(Timeline):
 
 def replay(script: Script, log: AllocationLog, owner: int) -> None:
     """Write an operation into the log; its results go at once, for the tensors that follow."""
-    places: dict[int, int] = {}
+    for place in write(script, {}, log, owner):
+        log.free(place)
+
+
+def write(
+    script: Script, places: MutableMapping[int, int], log: AllocationLog, owner: int
+) -> list[int]:
+    """Write into the log of a step what comes and goes.
+
+    Args:
+        script: to be written.
+        places: in the log, by the blocks' numbers; the new ones are added.
+        log: of the step.
+        owner: the module's number.
+
+    Returns:
+        The places of the blocks that came, in their order.
+    """
+    come = []
     for line in script:
         if line.kind:
             places[line.block] = log.allocate(line.size, line.kind, owner)
+            come.append(places[line.block])
         else:
             log.free(places[line.block])
-    for place in places.values():
-        log.free(place)
+    return come
